@@ -1,0 +1,153 @@
+"""What a call costs: prefix match, the price of each level, billed seconds, the charge, the longest duration.
+
+Pure: whole numbers in, whole numbers out, no database and no clock. The rules and their source are design §3:
+longest prefix among the rates that hold at the call's start; a list's percentage applied level by level, top down,
+each level's price rounded half up to 8 decimals; a list's own entry replaces the price when its prefix is at least
+as long as the one matched so far; the charge rounded once, half up, to 5 decimals.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from billing.money import HUNDRED_PERCENT_E4, divide_half_up
+
+PREFIX_DIGITS_MAX: Final = 15
+
+# fee [1e-8] + price [1e-8 a minute] * seconds / 60, in 1e-5: the common denominator.
+_E8_SECONDS_PER_UNIT: Final = 60 * 1000
+_SECONDS_PER_MINUTE: Final = 60
+
+
+class Price(NamedTuple):
+    """What one level pays for a destination. Price and fee in whole units of 0.00000001."""
+
+    price_per_minute_e8: int
+    connection_fee_e8: int
+    first_increment_s: int
+    next_increment_s: int
+    prefix: str
+    destination: str | None
+    blocked: bool
+
+
+class Entry(NamedTuple):
+    """One rate of one list: a price and the instant it holds from (None: since ever). ``price`` None: withdrawn."""
+
+    effective_from: datetime | None
+    price: Price | None
+
+
+@dataclass(slots=True)
+class RateTable:
+    """A rate list as rating needs it: its percentage and its entries by prefix, newest first.
+
+    ``is_base`` marks the operator's deck, from which every price starts; its percentage is not applied.
+    """
+
+    discount_e4: int
+    entries: Mapping[str, Sequence[Entry]]
+    is_base: bool = False
+    longest_prefix: int = 0
+
+    def __post_init__(self) -> None:
+        self.longest_prefix = max(map(len, self.entries), default=0)
+
+    def match(self, number: str, at: datetime, *, shortest: int = 1) -> Price | None:
+        """The price of the longest prefix of ``number``, of at least ``shortest`` digits, that holds at ``at``."""
+        entries = self.entries
+        for length in range(min(self.longest_prefix, len(number)), shortest - 1, -1):
+            versions = entries.get(number[:length])
+            if versions is None:
+                continue
+            for version in versions:
+                if version.effective_from is None or version.effective_from <= at:
+                    if version.price is not None:
+                        return version.price
+                    break
+        return None
+
+
+def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: datetime) -> list[Price | None]:
+    """The price on each level, operator first; ``lists`` are the selected lists below it, top down.
+
+    None stands for a level without a usable rate: none matches, or the destination is blocked there. A level
+    whose upper level has no rate at all starts from its own list's entries alone; the call is refused anyway.
+    """
+    current = base.match(number, at)
+    prices = [_usable(current)]
+    for table in lists:
+        current = _next_level(current, table, number, at)
+        prices.append(_usable(current))
+    return prices
+
+
+def _usable(price: Price | None) -> Price | None:
+    return None if price is None or price.blocked else price
+
+
+def _next_level(upper: Price | None, table: RateTable, number: str, at: datetime) -> Price | None:
+    if table.longest_prefix:
+        own = table.match(number, at, shortest=1 if upper is None else len(upper.prefix))
+        if own is not None:
+            return own if own.destination or upper is None else own._replace(destination=upper.destination)
+    if upper is None or table.discount_e4 == 0:
+        return upper
+    return discounted(upper, table.discount_e4)
+
+
+def discounted(price: Price, discount_e4: int) -> Price:
+    """The price and fee less a percentage (1e-4 %), each rounded half up to 8 decimals."""
+    share = HUNDRED_PERCENT_E4 - discount_e4
+    return price._replace(
+        price_per_minute_e8=divide_half_up(price.price_per_minute_e8 * share, HUNDRED_PERCENT_E4),
+        connection_fee_e8=divide_half_up(price.connection_fee_e8 * share, HUNDRED_PERCENT_E4),
+    )
+
+
+def billed_seconds(duration_s: int, first_increment_s: int, next_increment_s: int) -> int:
+    """0 for a call of 0 s; else the first increment, then the rest in whole next increments.
+
+    The "remainder" school: 560 s at 60/11 bills 60 + 46 * 11 = 566 s.
+    """
+    if duration_s <= 0:
+        return 0
+    if duration_s <= first_increment_s:
+        return first_increment_s
+    return first_increment_s - (first_increment_s - duration_s) // next_increment_s * next_increment_s
+
+
+def charge_units(price: Price, billed_s: int) -> int:
+    """Connection fee + price per minute * billed seconds / 60, exact, rounded once, half up, to units of 0.00001.
+
+    A call of 0 s costs nothing, fee included.
+    """
+    if billed_s == 0:
+        return 0
+    exact = price.connection_fee_e8 * _SECONDS_PER_MINUTE + price.price_per_minute_e8 * billed_s
+    return (2 * exact + _E8_SECONDS_PER_UNIT) // (2 * _E8_SECONDS_PER_UNIT)
+
+
+def charge(price: Price, duration_s: int) -> tuple[int, int]:
+    """Billed seconds and charge (units of 0.00001) of a call at one level's price."""
+    billed_s = billed_seconds(duration_s, price.first_increment_s, price.next_increment_s)
+    return billed_s, charge_units(price, billed_s)
+
+
+def max_duration_s(price: Price, available_units: int, cap_s: int) -> int:
+    """The longest duration whose charge ``available_units`` covers: first increment + whole next ones, at most ``cap_s``.
+
+    0 where not even the fee and the first increment are covered; ``cap_s`` for a free destination.
+    """
+    first_s, next_s = price.first_increment_s, price.next_increment_s
+    # A free call needs no credit, not even where the balance is below zero.
+    available_units = max(available_units, 0)
+    if price.price_per_minute_e8 == 0:
+        return cap_s if charge_units(price, first_s) <= available_units else 0
+    # charge <= available  <=>  2 * exact + D < 2 * D * (available + 1), so the largest `exact` is:
+    exact_max = (2 * _E8_SECONDS_PER_UNIT * (available_units + 1) - _E8_SECONDS_PER_UNIT - 1) // 2
+    billed_max = (exact_max - price.connection_fee_e8 * _SECONDS_PER_MINUTE) // price.price_per_minute_e8
+    if billed_max < first_s:
+        return 0
+    return min(first_s + (billed_max - first_s) // next_s * next_s, cap_s)

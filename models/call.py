@@ -1,0 +1,82 @@
+"""Calls, what each level paid for them, and the running usage of each account."""
+
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, Date, DateTime, Index, Integer, Sequence, SmallInteger, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+# Handed out in blocks, so a process numbers its calls without asking for each one; gaps mean nothing.
+CALL_NO_BLOCK = 1000
+call_no_blocks = Sequence("call_no_blocks", metadata=Base.metadata)
+
+
+class CallKey(Base):
+    """The one place that knows which ``callId`` has been booked, and where its call is (state, not history)."""
+
+    __tablename__ = "call_keys"
+
+    call_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    call_no: Mapped[int] = mapped_column(BigInteger)
+
+
+class Call(Base):
+    """One call of one account. History: the key carries the account and the time, to be split by either."""
+
+    __tablename__ = "calls"
+
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    call_no: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    call_id: Mapped[str] = mapped_column(Text)
+    number: Mapped[str] = mapped_column(Text)
+    caller_number: Mapped[str | None] = mapped_column(Text)
+    prefix: Mapped[str | None] = mapped_column(Text)
+    destination: Mapped[str | None] = mapped_column(Text)
+    duration_s: Mapped[int] = mapped_column(Integer)
+    billed_s: Mapped[int] = mapped_column(Integer)
+    charged_units: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(Text)
+    unrated_reason: Mapped[str | None] = mapped_column(Text)
+    overdrawn: Mapped[bool] = mapped_column(server_default=text("false"))
+    booked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = (
+        Index("ix_calls_unrated", "started_at", "call_no", postgresql_where=text("status = 'UNRATED'")),
+    )
+
+
+class Charge(Base):
+    """What one account on the path paid for one call. Its key is also the index of "latest calls of any account".
+
+    ``customer_id`` is the account that made the call; ``level`` is 0 for the operator. An unrated call has a
+    row of amount 0 and no price on every level, so that lists and usage need no second source.
+    """
+
+    __tablename__ = "charges"
+
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    call_no: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    customer_id: Mapped[int] = mapped_column(BigInteger)
+    amount_units: Mapped[int] = mapped_column(BigInteger)
+    price_per_minute_e8: Mapped[int | None] = mapped_column(BigInteger)
+    billed_s: Mapped[int] = mapped_column(Integer)
+    level: Mapped[int] = mapped_column(SmallInteger)
+
+
+class UsageDay(Base):
+    """Calls, talked seconds and charged amount of one account (everything below it included) on one UTC day."""
+
+    __tablename__ = "usage_days"
+
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    duration_s: Mapped[int] = mapped_column(BigInteger)
+    charged_units: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)

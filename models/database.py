@@ -1,0 +1,105 @@
+"""The engine: pooled connections for reading and writing, and raw ones for the hot path and the feed.
+
+One request is one transaction: `Database.transaction` is opened at the edge and commits once; nothing below it commits.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+# A statement that takes longer has gone wrong; without these limits a killed database would hang its callers.
+_STATEMENT_TIMEOUT_MS = 30_000
+_LOCK_TIMEOUT_MS = 10_000
+_CONNECT_TIMEOUT_S = 10.0
+
+# The hot statements join unnested arrays with tables by primary key. The planner guesses the arrays' sizes, and a
+# wrong guess once turned 3,500 calls/s into 80 by scanning the whole table: leave it only the index.
+_CHARGING_SETTINGS = {
+    "jit": "off",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "statement_timeout": "15000",
+    "lock_timeout": "10000",
+    "application_name": "tollpath charging",
+}
+
+
+def database_url(text: str) -> URL:
+    """``DATABASE_URL`` as SQLAlchemy takes it; ``postgres://`` and ``postgresql://`` mean asyncpg here."""
+    url = make_url(text)
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+asyncpg")
+    return url
+
+
+class Database:
+    """One process's way to the database."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, charging_pool_size: int = 2) -> None:
+        self.url = database_url(url)
+        self._engine = self._create_engine(
+            pool_size,
+            {
+                "jit": "off",
+                "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+                "lock_timeout": str(_LOCK_TIMEOUT_MS),
+                "application_name": "tollpath",
+            },
+        )
+        self._charging_engine = self._create_engine(charging_pool_size, _CHARGING_SETTINGS)
+        self._reading_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _create_engine(self, pool_size: int, server_settings: dict[str, str]) -> AsyncEngine:
+        return create_async_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_CONNECT_TIMEOUT_S,
+            pool_pre_ping=False,
+            connect_args={"server_settings": server_settings, "timeout": _CONNECT_TIMEOUT_S},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction: commits at the end, rolls all of it back on an exception."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading, each statement on its own."""
+        async with self._reading_engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def charging_connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
+        """A raw asyncpg connection for set-based statements, with a statement and a lock timeout."""
+        async with self._charging_engine.connect() as connection:
+            yield await driver_connection(connection)
+
+    async def listen_connection(self) -> "asyncpg.Connection[Any]":
+        """A raw asyncpg connection outside the pools, for LISTEN. The caller closes it."""
+        arguments = self._engine.dialect.create_connect_args(self.url)[1]
+        arguments = {
+            key: value for key, value in arguments.items() if not key.startswith("prepared_statement")
+        }
+        return await asyncpg.connect(
+            **arguments, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "tollpath feed"}
+        )
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self._charging_engine.dispose()
+        await self._engine.dispose()
+
+
+async def driver_connection(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    """The asyncpg connection under SQLAlchemy's, for arrays and COPY."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    return driver  # type: ignore[no-any-return]

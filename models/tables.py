@@ -1,0 +1,26 @@
+"""Every table, by name: importing this module fills the metadata that migrations are compared with."""
+
+from models.account import Account, AccountState
+from models.base import Base
+from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
+from models.credit import CreditTransaction, IdempotencyKey
+from models.rate import PricingEpoch, Rate, RateList
+from models.token import Token
+
+__all__ = [
+    "CALL_NO_BLOCK",
+    "Account",
+    "AccountState",
+    "Base",
+    "Call",
+    "CallKey",
+    "Charge",
+    "CreditTransaction",
+    "IdempotencyKey",
+    "PricingEpoch",
+    "Rate",
+    "RateList",
+    "Token",
+    "UsageDay",
+    "call_no_blocks",
+]
