@@ -93,9 +93,7 @@ class PasswordTooShort(Refusal):
     code = ErrorCode.PASSWORD_TOO_SHORT
 
     def __init__(self, minimum: int, *, path: tuple[str, ...] = ("password",)) -> None:
-        super().__init__(
-            f"Password is too short; password should at least contain {minimum} characters.", path=path
-        )
+        super().__init__(f"Password is too short; password should at least contain {minimum} characters.", path=path)
 
 
 class InvalidUsername(Refusal):

@@ -46,7 +46,7 @@ def _parse(text: str, *, decimals: int, low: int, high: int, what: str) -> int:
     sign, whole, fraction = match[1], match[2], match[3] or ""
     if len(fraction) > decimals:
         raise NumberError(f"{what} has at most {decimals} decimals, {text!r} has {len(fraction)}")
-    value = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0"))
+    value: int = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0"))
     value = -value if sign else value
     if not low <= value <= high:
         raise NumberError(f"{what} {text} is out of range")
@@ -63,9 +63,7 @@ def _format(value: int, *, decimals: int) -> str:
     return f"{'-' if value < 0 else ''}{whole}.{fraction:0{decimals}d}"
 
 
-parse_money = partial(
-    _parse, decimals=MONEY_DECIMALS, low=-MONEY_UNITS_MAX, high=MONEY_UNITS_MAX, what="An amount"
-)
+parse_money = partial(_parse, decimals=MONEY_DECIMALS, low=-MONEY_UNITS_MAX, high=MONEY_UNITS_MAX, what="An amount")
 parse_money.__doc__ = "Decimal text to whole units of 0.00001. Raises `NumberError`."
 
 parse_rate = partial(_parse, decimals=RATE_DECIMALS, low=0, high=RATE_E8_MAX, what="A price")

@@ -50,7 +50,7 @@ class Account(Base):
             "uq_accounts_operator",
             text("(parent_id IS NULL)"),
             unique=True,
-            postgresql_where=parent_id.is_(None),
+            postgresql_where=text("parent_id IS NULL"),
         ),
         Index("ix_accounts_parent_id_username", parent_id, func.lower(username), id),
         Index("ix_accounts_parent_id_id", parent_id, id),

@@ -44,9 +44,7 @@ class Call(Base):
     overdrawn: Mapped[bool] = mapped_column(server_default=text("false"))
     booked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
-    __table_args__ = (
-        Index("ix_calls_unrated", "started_at", "call_no", postgresql_where=text("status = 'UNRATED'")),
-    )
+    __table_args__ = (Index("ix_calls_unrated", "started_at", "call_no", postgresql_where=text("status = 'UNRATED'")),)
 
 
 class Charge(Base):

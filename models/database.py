@@ -85,10 +85,8 @@ class Database:
     async def listen_connection(self) -> "asyncpg.Connection[Any]":
         """A raw asyncpg connection outside the pools, for LISTEN. The caller closes it."""
         arguments = self._engine.dialect.create_connect_args(self.url)[1]
-        arguments = {
-            key: value for key, value in arguments.items() if not key.startswith("prepared_statement")
-        }
-        return await asyncpg.connect(
+        arguments = {key: value for key, value in arguments.items() if not key.startswith("prepared_statement")}
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
             **arguments, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "tollpath feed"}
         )
 

@@ -28,13 +28,13 @@ class RateList(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
 
     __table_args__ = (
-        Index("uq_rate_lists_is_base", is_base, unique=True, postgresql_where=is_base),
+        Index("uq_rate_lists_is_base", is_base, unique=True, postgresql_where=text("is_base")),
         Index(
             "uq_rate_lists_owner_id_name",
             owner_id,
             text("lower(name)"),
             unique=True,
-            postgresql_where=deleted_at.is_(None),
+            postgresql_where=text("deleted_at IS NULL"),
             postgresql_nulls_not_distinct=True,
         ),
         CheckConstraint("discount_e4 <= 1000000", name="discount_at_most_100_percent"),
