@@ -136,9 +136,9 @@ def charge(price: Price, duration_s: int) -> tuple[int, int]:
 
 
 def max_duration_s(price: Price, available_units: int, cap_s: int) -> int:
-    """The longest duration whose charge ``available_units`` covers: first increment + whole next ones, at most ``cap_s``.
+    """The longest duration whose charge ``available_units`` covers, at most ``cap_s``.
 
-    0 where not even the fee and the first increment are covered; ``cap_s`` for a free destination.
+    It is the first increment and whole next ones; 0 where not even the fee and the first increment are covered; ``cap_s`` for a free destination.
     """
     first_s, next_s = price.first_increment_s, price.next_increment_s
     # A free call needs no credit, not even where the balance is below zero.

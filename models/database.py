@@ -89,6 +89,7 @@ class Database:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
             **arguments, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "tollpath feed"}
         )
+        return connection
 
     async def close(self) -> None:
         """Close every pooled connection."""

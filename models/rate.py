@@ -82,7 +82,7 @@ class PricingEpoch(Base):
 
     __tablename__ = "pricing_epoch"
 
-    only: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
     epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
-    __table_args__ = (CheckConstraint("only", name="one_row"),)
+    __table_args__ = (CheckConstraint("singleton", name="one_row"),)

@@ -102,10 +102,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "pricing_epoch",
-        sa.Column("only", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("singleton", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("epoch", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("only", name=op.f("ck_pricing_epoch_one_row")),
-        sa.PrimaryKeyConstraint("only", name=op.f("pk_pricing_epoch")),
+        sa.CheckConstraint("singleton", name=op.f("ck_pricing_epoch_one_row")),
+        sa.PrimaryKeyConstraint("singleton", name=op.f("pk_pricing_epoch")),
     )
     op.create_table(
         "usage_days",
