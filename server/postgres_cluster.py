@@ -179,7 +179,7 @@ def _temporary_dir(folder: DataFolder) -> Path:
         # Anyone may have put something of that name into /tmp since: only our own closed folder is trusted.
         if status and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022:
             return path
-    path = Path(tempfile.mkdtemp(prefix="tollpath-", dir="/tmp"))  # noqa: S108 - made by mkdtemp, 0700
+    path = Path(tempfile.mkdtemp(prefix="tollpath-", dir="/tmp"))
     if os.geteuid() == 0:
         path.chmod(0o711)
     record.write_text(str(path))

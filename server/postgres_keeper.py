@@ -102,14 +102,12 @@ def _start(places: Places, *, durable: bool) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             env=ENVIRONMENT,
-            preexec_fn=die_with_keeper,  # noqa: PLW1509 - only prctl and getppid, and no lock is held
+            preexec_fn=die_with_keeper,
             **places.as_user(),
         )
     while not _is_ready(cluster / "postmaster.pid", process.pid):
         if process.poll() is not None:
-            with open(places.folder.log, "rb") as log:
-                log.seek(log_start)
-                text = log.read().decode(errors="replace")
+            text = places.folder.log.read_bytes()[log_start:].decode(errors="replace")
             complaint = re.search(r"(?:FATAL|PANIC): +(.*)", text)
             reason = complaint.group(1) if complaint else f"it ended with code {process.returncode}"
             raise EmbeddedPostgresError(f"PostgreSQL does not start: {reason} (see {places.folder.log})")

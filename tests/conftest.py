@@ -1,0 +1,63 @@
+"""Fixtures that every test may use. The database is always a real, migrated PostgreSQL: the embedded one."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from models.database import Database
+from models.migrations.run import migrate
+from server.embedded_postgres import EmbeddedPostgres
+
+TEMPLATE = "migrated_template"
+
+
+async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A raw connection to a URL as the fixtures give it; the caller closes it."""
+    return await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False).replace("%2F", "/")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server of this test run; without fsync, which only matters when the machine crashes."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def admin(postgres: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection that makes and drops databases; it has made the migrated template."""
+    connection = await connect(postgres)
+    await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    await migrate(_text(make_url(postgres).set(database=TEMPLATE)))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def empty_database_url(admin: "asyncpg.Connection[asyncpg.Record]", postgres: str) -> AsyncIterator[str]:
+    """The URL of a database of this test alone in which there is nothing."""
+    await admin.execute("CREATE DATABASE empty_of_one_test")
+    yield _text(make_url(postgres).set(database="empty_of_one_test"))
+    await admin.execute("DROP DATABASE empty_of_one_test WITH (FORCE)")
+
+
+@pytest.fixture
+async def database_url(admin: "asyncpg.Connection[asyncpg.Record]", postgres: str) -> AsyncIterator[str]:
+    """The URL of a migrated database of this test alone, without rows."""
+    await admin.execute(f"CREATE DATABASE of_one_test TEMPLATE {TEMPLATE}")
+    yield _text(make_url(postgres).set(database="of_one_test"))
+    await admin.execute("DROP DATABASE of_one_test WITH (FORCE)")
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """A `Database` on `database_url`."""
+    database = Database(database_url)
+    yield database
+    await database.close()
