@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from billing.money import HUNDRED_PERCENT_E4, divide_half_up
+from billing.money import HUNDRED_PERCENT_E4, RATE_E8_MAX, divide_half_up
 
 PREFIX_DIGITS_MAX: Final = 15
 
@@ -72,8 +72,9 @@ class RateTable:
 def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: datetime) -> list[Price | None]:
     """The price on each level, operator first; ``lists`` are the selected lists below it, top down.
 
-    None stands for a level without a usable rate: none matches, or the destination is blocked there. A level
-    whose upper level has no rate at all starts from its own list's entries alone; the call is refused anyway.
+    None stands for a level without a usable rate: none matches, the destination is blocked there, or markup on
+    markup has made a price that cannot be booked (above `billing.money.RATE_E8_MAX`). A level whose upper level has
+    no rate at all starts from its own list's entries alone; the call is refused anyway.
     """
     current = base.match(number, at)
     prices = [_usable(current)]
@@ -84,7 +85,14 @@ def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: dat
 
 
 def _usable(price: Price | None) -> Price | None:
-    return None if price is None or price.blocked else price
+    if (
+        price is None
+        or price.blocked
+        or price.price_per_minute_e8 > RATE_E8_MAX
+        or price.connection_fee_e8 > RATE_E8_MAX
+    ):
+        return None
+    return price
 
 
 def _next_level(upper: Price | None, table: RateTable, number: str, at: datetime) -> Price | None:
@@ -138,7 +146,8 @@ def charge(price: Price, duration_s: int) -> tuple[int, int]:
 def max_duration_s(price: Price, available_units: int, cap_s: int) -> int:
     """The longest duration whose charge ``available_units`` covers, at most ``cap_s``.
 
-    It is the first increment and whole next ones; 0 where not even the fee and the first increment are covered; ``cap_s`` for a free destination.
+    It is the first increment and whole next ones; 0 where not even the fee and the first increment are covered;
+    ``cap_s`` for a free destination.
     """
     first_s, next_s = price.first_increment_s, price.next_increment_s
     # A free call needs no credit, not even where the balance is below zero.
