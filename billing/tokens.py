@@ -1,0 +1,109 @@
+"""Sessions and API tokens: a random secret of 256 bits, of which only a digest is kept."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.tables import Token
+
+SESSION = "SESSION"
+API = "API"
+
+# Recognizable in a log or a leaked file, by people and by scanners.
+_SECRET_PREFIX = "tollpath_"
+
+
+class Scope(StrEnum):
+    """What a token may be used for."""
+
+    READ = "READ"
+    MANAGE = "MANAGE"
+    CALLS_CHARGE = "CALLS_CHARGE"
+
+
+def new_secret() -> str:
+    """A fresh secret. It is shown once and never stored."""
+    return _SECRET_PREFIX + secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of a secret. A plain hash is enough: 256 random bits cannot be guessed from it."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def create_session(tx: AsyncConnection, *, account_id: int, secret: str, ttl_s: int) -> tuple[int, datetime]:
+    """Store a session that ends by itself after ``ttl_s`` seconds. Returns its id and its end."""
+    row = (
+        await tx.execute(
+            insert(Token)
+            .values(
+                account_id=account_id,
+                kind=SESSION,
+                secret_digest=digest(secret),
+                expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ttl_s),
+            )
+            .returning(Token.id, Token.expires_at)
+        )
+    ).one()
+    assert row.expires_at is not None
+    return row.id, row.expires_at
+
+
+async def create_api_token(
+    tx: AsyncConnection,
+    *,
+    account_id: int,
+    secret: str,
+    name: str,
+    scopes: frozenset[Scope],
+    expires_at: datetime | None,
+) -> int:
+    """Store an API token that carries ``scopes`` and nothing else. Returns its id."""
+    row = await tx.execute(
+        insert(Token)
+        .values(
+            account_id=account_id,
+            kind=API,
+            name=name,
+            secret_digest=digest(secret),
+            scopes=[scope.value for scope in Scope if scope in scopes],
+            expires_at=expires_at,
+        )
+        .returning(Token.id)
+    )
+    return row.scalar_one()
+
+
+async def revoke(tx: AsyncConnection, *, token_id: int, account_id: int) -> bool:
+    """End a token of the account, at once. True where it was still good; a second time changes nothing."""
+    row = await tx.execute(
+        update(Token)
+        .where(Token.id == token_id, Token.account_id == account_id, Token.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(Token.id)
+    )
+    return row.first() is not None
+
+
+async def end_sessions(tx: AsyncConnection, *, account_id: int, except_token_id: int | None = None) -> int:
+    """End every session of the account but one. API tokens go on. Returns how many ended."""
+    good = (
+        select(Token.id)
+        .where(
+            Token.account_id == account_id,
+            Token.kind == SESSION,
+            Token.revoked_at.is_(None),
+            or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+            Token.id.is_distinct_from(except_token_id),
+        )
+        .order_by(Token.id)
+        .with_for_update()
+    )
+    rows = await tx.execute(
+        update(Token).where(Token.id.in_(good.scalar_subquery())).values(revoked_at=func.now()).returning(Token.id)
+    )
+    return len(rows.all())

@@ -1,0 +1,126 @@
+"""Accounts as the API reads them: one row with identity and state, loaded in batches, hidden outside the subtree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from models.tables import Account, AccountState
+from resolvers.access import AccountPath, may_see
+from resolvers.context import RequestContext
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account and its state as of one moment. Amounts are whole units of 0.00001.
+
+    ``credit_limit_units`` is None where credit is unlimited (the operator). ``blocked`` is the account's own flag;
+    ``blocked_by_id`` is the topmost blocked account on its path, None where none is.
+    """
+
+    id: int
+    username: str
+    parent_id: int | None
+    path: AccountPath
+    is_reseller: bool
+    email_address: str | None
+    address_line1: str | None
+    address_line2: str | None
+    postal_code: str | None
+    city: str | None
+    country: str | None
+    telephone_numbers: tuple[str, ...]
+    other_details: str | None
+    created_at: datetime
+    balance_units: int
+    held_units: int
+    credit_limit_units: int | None
+    rate_list_id: int
+    version: int
+    blocked: bool
+    blocked_by_id: int | None
+
+    @property
+    def available_units(self) -> int | None:
+        """Balance + credit limit - held; None where credit is unlimited."""
+        if self.credit_limit_units is None:
+            return None
+        return self.balance_units + self.credit_limit_units - self.held_units
+
+
+def _topmost_blocked() -> Any:
+    """The account on the path that is blocked and nearest to the root, as a scalar subquery."""
+    level = func.unnest(Account.path).table_valued("account_id", with_ordinality="level", name="level")
+    state = AccountState.__table__.alias("blocked_state")
+    return (
+        select(state.c.account_id)
+        .select_from(level.render_derived().join(state, state.c.account_id == level.c.account_id))
+        .where(state.c.blocked)
+        .order_by(level.c.level)
+        .limit(1)
+        .correlate(Account)
+        .scalar_subquery()
+    )
+
+
+def select_accounts() -> Select[*tuple[Any, ...]]:
+    """The statement behind `AccountRow`, to be narrowed by the caller."""
+    return select(
+        Account.id,
+        Account.username,
+        Account.parent_id,
+        Account.path,
+        Account.is_reseller,
+        Account.email_address,
+        Account.address_line1,
+        Account.address_line2,
+        Account.postal_code,
+        Account.city,
+        Account.country,
+        Account.telephone_numbers,
+        Account.other_details,
+        Account.created_at,
+        AccountState.balance_units,
+        AccountState.held_units,
+        AccountState.credit_limit_units,
+        AccountState.rate_list_id,
+        AccountState.version,
+        AccountState.blocked,
+        _topmost_blocked().label("blocked_by_id"),
+    ).join(AccountState, AccountState.account_id == Account.id)
+
+
+def account_row(row: Any) -> AccountRow:
+    """A row of `select_accounts` as an `AccountRow`; further columns are left out."""
+    values = row._mapping
+    fields = {name: values[name] for name in AccountRow.__slots__}
+    fields["path"] = tuple(fields["path"])
+    fields["telephone_numbers"] = tuple(fields["telephone_numbers"])
+    return AccountRow(**fields)
+
+
+async def visible_account(context: RequestContext, account_id: int | None) -> AccountRow | None:
+    """The account, or None where there is none or the viewer may not see it. Batched with its siblings."""
+    if account_id is None or context.viewer is None:
+        return None
+
+    async def load_many(account_ids: Sequence[int]) -> dict[int, AccountRow]:
+        async with context.services.db.read() as connection:
+            rows = await connection.execute(select_accounts().where(Account.id.in_(account_ids)))
+            return {row.id: account_row(row) for row in rows}
+
+    row = await context.loaders.loader("account", load_many).load(account_id)
+    return row if row is not None and may_see(context.viewer, row.path) else None
+
+
+async def visible_account_by_username(context: RequestContext, username: str) -> AccountRow | None:
+    """The account of this full username, whatever its case, or None where the viewer may not see it."""
+    viewer = context.require_viewer()
+    async with context.services.db.read() as connection:
+        rows = await connection.execute(select_accounts().where(func.lower(Account.username) == func.lower(username)))
+        found = rows.one_or_none()
+    if found is None or not may_see(viewer, tuple(found.path)):
+        return None
+    return account_row(found)

@@ -1,0 +1,60 @@
+"""What a request carries: the process's services, the viewer and the request's loaders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from billing.tokens import Scope
+from resolvers.access import Viewer, require_viewer
+from resolvers.loader import Loaders
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from billing.passwords import Passwords
+    from models.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The installation's settings that resolvers and rules need. The server fills it from its own settings.
+
+    Times are whole seconds.
+    """
+
+    currency: str = "EUR"
+    password_length_min: int = 4
+    session_ttl_s: int = 30 * 24 * 3600
+    call_duration_max_s: int = 4 * 3600
+    hold_slice_s: int = 60
+    hold_ttl_s: int = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Built once per process by the server, shared by every request."""
+
+    db: Database
+    rules: Rules
+    passwords: Passwords
+    charging: Any
+    feed: Any
+    price_book: Any
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestContext:
+    """Strawberry's context: one per operation, also on a socket that carries many (the loaders remember).
+
+    ``viewer`` is None where no good token was sent. `login` and `logout` set it for the rest of their own request.
+    """
+
+    services: Services
+    viewer: Viewer | None = None
+    request_id: str = ""
+    loaders: Loaders = field(default_factory=Loaders)
+
+    def require_viewer(self, scope: Scope = Scope.READ) -> Viewer:
+        """The signed-in viewer whose token carries ``scope``. Raises: Unauthenticated, Forbidden."""
+        return require_viewer(self.viewer, scope)

@@ -1,0 +1,147 @@
+"""Keyset pages: a cursor holds the sort values of a row, so any page is one index range, however far down.
+
+A cursor belongs to one order (such as ``customers:USERNAME:ASC``); used with another, or damaged, it is refused.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import orjson
+from sqlalchemy import ColumnElement, Select, tuple_
+
+from resolvers.request_errors import BadUserInput
+
+PAGE_SIZE_DEFAULT = 20
+PAGE_SIZE_MAX = 100
+
+Row = TypeVar("Row")
+Position = tuple[int | str | datetime, ...]
+
+# Against damage and mix-ups, not against forgery: a forged cursor is only a position, it opens nothing.
+_CHECK_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """``size`` rows after ``position`` (or from the start), or, backward, before it (or from the end).
+
+    ``order`` names the list and its order; it is part of every cursor. Hashable, so that it can name a loader.
+    """
+
+    order: str
+    size: int
+    backward: bool = False
+    position: Position | None = None
+
+    def cursor(self, position: Position) -> str:
+        """The cursor of the row with these sort values."""
+        body = orjson.dumps([_to_json(value) for value in position])
+        return base64.urlsafe_b64encode(_check(self.order, body) + body).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows in the list's order (also of a backward page), each with its sort values."""
+
+    rows: Sequence[Row]
+    positions: Sequence[Position]
+    has_next: bool
+    has_previous: bool
+
+
+def page_request(
+    order: str,
+    kinds: Sequence[type],
+    *,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    size_max: int = PAGE_SIZE_MAX,
+) -> PageRequest:
+    """Check the four arguments of a connection; ``kinds`` are the types of the sort values (int, str, datetime).
+
+    Forward is ``first`` and ``after``, backward ``last`` and ``before``; without either, the first 20. Raises:
+    BadUserInput.
+    """
+    backward = last is not None or before is not None
+    if backward and (first is not None or after is not None):
+        raise BadUserInput("Give `first` and `after`, or `last` and `before`, not both.")
+    name, size, cursor = ("last", last, before) if backward else ("first", first, after)
+    if size is None:
+        size = min(PAGE_SIZE_DEFAULT, size_max)
+    if not 1 <= size <= size_max:
+        raise BadUserInput(f"`{name}` must be 1 to {size_max}, not {size}.")
+    return PageRequest(order, size, backward, None if cursor is None else _position(order, kinds, cursor))
+
+
+def _position(order: str, kinds: Sequence[type], cursor: str) -> Position:
+    refusal = BadUserInput("This is no cursor of this list in this order.")
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        check, body = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
+        values = orjson.loads(body)
+        if check != _check(order, body) or not isinstance(values, list) or len(values) != len(kinds):
+            raise refusal
+        return tuple(_from_json(value, kind) for value, kind in zip(values, kinds, strict=True))
+    except (ValueError, UnicodeEncodeError, binascii.Error):
+        raise refusal from None
+
+
+def _check(order: str, body: bytes) -> bytes:
+    return hashlib.blake2s(order.encode() + b"\0" + body, digest_size=_CHECK_BYTES).digest()
+
+
+def _to_json(value: int | str | datetime) -> int | str:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+
+
+def _from_json(value: Any, kind: type) -> int | str | datetime:
+    if kind is datetime and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if kind is int and type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    # PostgreSQL's text cannot hold a zero byte.
+    if kind is str and isinstance(value, str) and "\0" not in value:
+        return value
+    raise ValueError("a sort value of another kind")
+
+
+def keyset(
+    statement: Select[*tuple[Any, ...]],
+    request: PageRequest,
+    columns: Sequence[ColumnElement[Any]],
+    *,
+    descending: bool = False,
+) -> Select[*tuple[Any, ...]]:
+    """Add the page's range, order and limit (one row more than asked, which tells whether there are more).
+
+    ``columns`` are the sort values, unique together, all in one direction. Give the rows to `page_of`.
+    """
+    downward = descending != request.backward
+    if request.position is not None:
+        here, there = tuple_(*columns), tuple_(*request.position)
+        statement = statement.where(here < there if downward else here > there)
+    return statement.order_by(*(column.desc() if downward else column.asc() for column in columns)).limit(
+        request.size + 1
+    )
+
+
+def page_of(found: Sequence[Row], request: PageRequest, position: Callable[[Row], Position]) -> Page[Row]:
+    """The page from the rows of a statement made by `keyset`."""
+    more = len(found) > request.size
+    rows = list(found[: request.size])
+    if request.backward:
+        rows.reverse()
+    here = request.position is not None
+    return Page(
+        rows=rows,
+        positions=[position(row) for row in rows],
+        has_next=here if request.backward else more,
+        has_previous=more if request.backward else here,
+    )

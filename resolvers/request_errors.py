@@ -1,0 +1,38 @@
+"""Errors of a whole request field: they leave as top-level GraphQL errors, with a stable code.
+
+    RequestError
+    ├── Unauthenticated   UNAUTHENTICATED   no token, or one that is unknown, expired or revoked
+    ├── Forbidden         FORBIDDEN         the token's scopes do not reach this far
+    └── BadUserInput      BAD_USER_INPUT    an argument that no caller could have meant: a cursor that is none of ours
+
+What a person can mend in a form is no request error but a `billing.errors.Refusal`.
+"""
+
+from typing import ClassVar
+
+
+class RequestError(Exception):
+    """``code`` becomes ``extensions.code``; the message is for the caller."""
+
+    code: ClassVar[str]
+
+
+class Unauthenticated(RequestError):
+    """The field is for signed-in viewers."""
+
+    code = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in first: send the token of `login` as `Authorization: Bearer TOKEN`.")
+
+
+class Forbidden(RequestError):
+    """The viewer is known, but its token does not carry the scope."""
+
+    code = "FORBIDDEN"
+
+
+class BadUserInput(RequestError):
+    """An argument that cannot be read."""
+
+    code = "BAD_USER_INPUT"

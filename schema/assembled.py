@@ -1,0 +1,24 @@
+"""The whole schema, put together from each area's part."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from schema.scalars import SCALARS
+from schema.settings import SettingsQueries
+from schema.viewer import ViewerQueries
+
+
+@strawberry.type(description="Everything that can be read.")
+class Query(ViewerQueries, SettingsQueries):
+    pass
+
+
+schema = strawberry.Schema(
+    query=Query,
+    config=StrawberryConfig(scalar_map=SCALARS),
+)
+
+
+def export_schema() -> str:
+    """The schema in GraphQL's schema language, as `schema.graphql` keeps it."""
+    return schema.as_str() + "\n"

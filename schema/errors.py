@@ -1,0 +1,60 @@
+"""What a caller can mend, as data: the `errors` of every payload."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from billing import errors as catalogue
+from billing.errors import Refusal
+from resolvers.accounts import visible_account
+from schema.enums import graphql_enum
+from schema.info import Info
+
+if TYPE_CHECKING:
+    from schema.account import Account
+
+ErrorCode = graphql_enum(
+    catalogue.ErrorCode,
+    name="ErrorCode",
+    description="Why a mutation was refused. Codes are only ever added.",
+    values={
+        "NOT_FOUND": "There is no such thing, or not for this viewer: the two are never told apart.",
+        "NOT_A_RESELLER": "The account is no reseller and cannot have customers or price lists of its own.",
+        "RESELLER_IS_PERMANENT": "The reseller mark cannot be undone once set.",
+        "NOT_ALLOWED": "The viewer sees the account but may not do this to it.",
+        "ACCOUNT_BLOCKED": "The account, or one above it, is blocked.",
+        "INVALID_CREDENTIALS": "The username or the password is wrong.",
+        "PASSWORD_TOO_SHORT": "The password has fewer characters than the installation asks for.",
+        "INVALID_USERNAME": "The typed name cannot be a name; the suffix is added by the system.",
+        "USERNAME_TAKEN": "Another account has this full username, whatever its case.",
+        "NAME_TAKEN": "Another thing of the same owner has this name.",
+        "INVALID_INPUT": "A text that is too long, empty, or of the wrong form.",
+        "INVALID_AMOUNT": "An amount that cannot be booked: zero, or beyond what a balance holds.",
+        "INSUFFICIENT_CREDIT": "An account cannot pay: `account` says which, where the viewer may see it.",
+        "IDEMPOTENCY_CONFLICT": "The same key was used before with other content.",
+        "NO_RATE": "The number has no usable price: none matches, or the destination is blocked.",
+        "INVALID_RATE": "A prefix, price or increment that cannot be.",
+        "RATE_LIST_IN_USE": "The list is selected by accounts and cannot be deleted.",
+        "INVALID_NUMBER": "The number is no telephone number with its country code.",
+        "INVALID_CALL": "The call's identity, start or duration cannot be.",
+    },
+)
+
+
+@strawberry.type(description="Something the caller can mend. Nothing was changed.")
+class UserError:
+    code: ErrorCode = strawberry.field(description="The stable reason, for programs.")  # type: ignore[valid-type]
+    message: str = strawberry.field(description="The reason in words, for people.")
+    path: list[str] = strawberry.field(description="Where in `input` the mistake is; empty where it is in no field.")
+    account_id: strawberry.Private[int | None] = None
+
+    @strawberry.field(description="The account it concerns, where there is one and the viewer may see it.")
+    async def account(self, info: Info) -> Annotated["Account", strawberry.lazy("schema.account")] | None:
+        from schema.account import Account
+
+        row = await visible_account(info.context, self.account_id)
+        return None if row is None else Account.of(row)
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> "UserError":
+        return cls(code=refusal.code, message=refusal.message, path=list(refusal.path), account_id=refusal.account_id)

@@ -1,0 +1,109 @@
+"""Scalars: money, prices and percentages as decimal text, instants with their time zone.
+
+In Python an amount is an ``int`` of whole units of 0.00001 (`Money`), a price an ``int`` of 0.00000001 (`Rate`), a
+percentage an ``int`` of 0.0001 % (`Percent`). A JSON number is refused, so no binary fraction ever becomes money.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any, NewType, TypeVar
+
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+from billing.money import format_money, format_percent, format_rate, parse_money, parse_percent, parse_rate
+
+Money = NewType("Money", int)
+Rate = NewType("Rate", int)
+Percent = NewType("Percent", int)
+
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+_Value = TypeVar("_Value")
+
+
+def parse_instant(text: Any) -> datetime:
+    """An ISO 8601 date and time with its zone, in UTC. Raises: ValueError with a message for the caller."""
+    if not isinstance(text, str) or _INSTANT.fullmatch(text) is None:
+        raise ValueError('A time must be text with its zone, such as "2026-01-31T12:00:00Z"')
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"There is no such time as {text}") from None
+
+
+def format_instant(value: datetime) -> str:
+    """Always in UTC with ``Z``; microseconds only where there are some."""
+    if value.tzinfo is None:
+        raise ValueError("a time without zone left the database")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _parse_day(text: Any) -> date:
+    if not isinstance(text, str) or _DAY.fullmatch(text) is None:
+        raise ValueError('A day must be text such as "2026-01-31"')
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"There is no such day as {text}") from None
+
+
+def _checked(parse: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
+    # graphql-core repeats a ValueError's text behind one of its own; a GraphQLError's text goes out as it is.
+    def parse_value(value: Any) -> _Value:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise GraphQLError(str(error), original_error=error) from error
+
+    return parse_value
+
+
+def _scalar(
+    name: str, description: str, serialize: Callable[[Any], str], parse: Callable[[Any], Any]
+) -> ScalarDefinition:
+    return ScalarDefinition(
+        name=name,
+        description=description,
+        specified_by_url=None,
+        serialize=serialize,
+        parse_value=_checked(parse),
+        parse_literal=None,
+    )
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    Money: _scalar(
+        "Money",
+        'An amount in the installation\'s currency as decimal text with five decimals, such as "9.25000". Input '
+        "may have fewer decimals, never more; a number without quotes, an exponent or a separator is refused.",
+        format_money,
+        parse_money,
+    ),
+    Rate: _scalar(
+        "Rate",
+        'A price per minute or a fee per call as decimal text with eight decimals, such as "0.05000000", never '
+        "negative. Input may have fewer decimals, never more.",
+        format_rate,
+        parse_rate,
+    ),
+    Percent: _scalar(
+        "Percent",
+        'A percentage as decimal text with at most four decimals, such as "10" or "33.3333". A discount above 0, '
+        "a markup below.",
+        format_percent,
+        parse_percent,
+    ),
+    datetime: _scalar(
+        "DateTime",
+        'A point in time as ISO 8601 text: "2026-01-31T12:00:00Z". Input needs its time zone; output is in UTC.',
+        format_instant,
+        parse_instant,
+    ),
+    date: _scalar("Date", 'A UTC day as ISO 8601 text: "2026-01-31".', date.isoformat, _parse_day),
+}
