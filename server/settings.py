@@ -1,0 +1,164 @@
+"""Every setting of the installation, read from the environment: this file is where they are documented.
+
+`tollpath settings` prints them; the table in the README is made from the descriptions below.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.exc import ArgumentError
+
+from models.database import database_url
+from resolvers.context import Rules
+
+PREFIX = "TOLLPATH_"
+# Names for the test suite's own switches; they are never settings.
+TEST_PREFIX = "TOLLPATH_TEST_"
+# Their values never appear in a message.
+_SECRET = frozenset({"DATABASE_URL", "TOLLPATH_OPERATOR_PASSWORD"})
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text is one line that names the variable and says what is expected."""
+
+
+def _postgresql_url(text: str) -> str:
+    try:
+        url = database_url(text)
+    except ArgumentError:
+        raise ValueError("give a URL such as postgresql://user:password@host:5432/name") from None
+    if url.drivername != "postgresql+asyncpg":
+        raise ValueError("it must start with postgresql://")
+    if not url.database:
+        raise ValueError("it names no database: end it with /name")
+    return text
+
+
+def _currency(text: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", text):
+        raise ValueError("it should be three capital letters, such as EUR")
+    return text
+
+
+class Settings(BaseSettings):
+    """The settings, checked. Times are whole seconds. Construct it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    database_url: Annotated[str, AfterValidator(_postgresql_url)] | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL 15 to 18 to use, as postgresql://user:password@host:5432/name. "
+        "Without it an embedded PostgreSQL is started.",
+    )
+    data_dir: Path = Field(Path(".tollpath"), description="Folder of the embedded PostgreSQL.")
+    pg_bin: Path | None = Field(
+        None,
+        description="Folder of other PostgreSQL binaries (15 to 18) for the embedded server; "
+        "without it those that came with the installation.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every IPv4 address.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    operator_username: str = Field("operator", description="Username of the operator that the first start makes.")
+    operator_password: SecretStr | None = Field(
+        None,
+        description="Password of the operator that the first start makes; "
+        "without it a random one is made and printed once.",
+    )
+    password_length_min: int = Field(4, ge=1, le=1000, description="Characters a password has at least.")
+    session_ttl_s: int = Field(30 * 86_400, ge=60, le=10 * 366 * 86_400, description="Life of a sign-in, in seconds.")
+    currency: Annotated[str, AfterValidator(_currency)] = Field(
+        "EUR", description="Currency of every amount (ISO 4217)."
+    )
+    call_duration_max_s: int = Field(
+        4 * 3600, ge=60, le=86_400, description="Longest call that is authorized, in seconds."
+    )
+    hold_slice_s: int = Field(
+        60, ge=1, le=86_400, description="Talking time that is held in advance on each account of the path, in seconds."
+    )
+    hold_ttl_s: int | None = Field(
+        None,
+        ge=1,
+        le=7 * 86_400,
+        description="Seconds after which a hold expires by itself; without it twice the slice.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines for people (text) or for machines (json, one object a line)."
+    )
+
+    def rules(self) -> Rules:
+        """The part that resolvers and rules need."""
+        return Rules(
+            currency=self.currency,
+            password_length_min=self.password_length_min,
+            session_ttl_s=self.session_ttl_s,
+            call_duration_max_s=self.call_duration_max_s,
+            hold_slice_s=self.hold_slice_s,
+            hold_ttl_s=self.hold_ttl_s or 2 * self.hold_slice_s,
+        )
+
+
+@dataclass(frozen=True)
+class Documented:
+    """One setting as the README shows it."""
+
+    variable: str
+    default: str
+    description: str
+
+
+def documented_settings() -> list[Documented]:
+    """Every setting, in the order of this file."""
+    return [
+        Documented(_variable(name, field), _shown(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of the process's environment; ``overrides`` (from the command line) win, None means not given.
+
+    Raises: SettingsError naming every variable that is unknown or wrong.
+    """
+    known = [setting.variable for setting in documented_settings()]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
+            # Without what they all share, which would make every name look near.
+            suffixes = [variable.removeprefix(PREFIX) for variable in known]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), suffixes, 1)
+            hint = f": did you mean {PREFIX}{near[0]}?" if near else "; `tollpath settings` lists them"
+            raise SettingsError(f"there is no setting {name}{hint}")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_complaint(item, overrides) for item in error.errors())) from None
+
+
+def _complaint(item: Any, overrides: Mapping[str, Any]) -> str:
+    name = str(item["loc"][0])
+    field = Settings.model_fields.get(name)
+    variable = _variable(name, field) if field else name
+    if overrides.get(name) is not None:
+        variable = "--" + name.replace("_", "-")
+    given = "" if variable in _SECRET else f"={item['input']}"
+    reason = item["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"{variable}{given} is not valid: {reason}"
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    return str(field.validation_alias or PREFIX + name.upper())
+
+
+def _shown(default: object) -> str:
+    return "" if default is None else str(default)
