@@ -1,0 +1,23 @@
+"""Tell a database that is away, or too busy to answer in time, from a bug of ours."""
+
+import asyncpg
+import sqlalchemy.exc
+
+# By SQLSTATE: connection lost (08), out of connections, memory or disk (53), shutting down, starting up, statement
+# timeout (57), lock timeout, deadlock or serialization failure. All of them may go well the next time.
+_OUTAGE_CLASSES = ("08", "53", "57")
+_OUTAGE_STATES = ("55P03", "40P01", "40001")
+
+
+def is_database_outage(error: BaseException) -> bool:
+    """Whether ``error`` says that the database could not be reached or did not answer in time."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        cause = getattr(error.orig, "driver_exception", None) or error.orig
+        return error.connection_invalidated or (cause is not None and is_database_outage(cause))
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        return state.startswith(_OUTAGE_CLASSES) or state in _OUTAGE_STATES
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error) or "released" in str(error)
+    # Connecting fails with OSError (refused, no such socket, unknown host, time-out), before any driver class.
+    return isinstance(error, OSError | sqlalchemy.exc.TimeoutError)
