@@ -12,7 +12,8 @@ from typing import Any
 
 import asyncpg
 
-from billing.rating import Entry, Price, RateTable
+from billing.rate_rows import entry_of
+from billing.rating import Entry, RateTable
 
 _BASE_ID = "SELECT id FROM rate_lists WHERE is_base"
 
@@ -23,6 +24,7 @@ SELECT pricing_epoch.epoch, rate_lists.id, rate_lists.discount_e4, rate_lists.is
 FROM pricing_epoch LEFT JOIN rate_lists ON rate_lists.id = ANY($1::bigint[])
 """
 
+# The columns are those of `billing.rate_rows.entry_of`.
 _RATES = """
 SELECT rates.rate_list_id, rates.prefix, NULLIF(rates.effective_from, '-infinity') AS effective_from,
        rates.destination, rates.price_per_minute_e8, rates.connection_fee_e8,
@@ -74,7 +76,8 @@ class PriceBook:
 
         Without a change since the last refresh it runs no statement. ``epoch_seen`` must have been read on this
         connection, or on one that the connection's statements cannot be behind of. The mapping returned stays as
-        it is whatever is refreshed later; ids that do not exist are missing in it.
+        it is whatever is refreshed later, and is the same object for as long as no list changes; ids that do not
+        exist are missing in it.
         """
         wanted = set(list_ids)
         if self._base_id is None or self._stale(wanted, epoch_seen):
@@ -124,17 +127,10 @@ def _merged(
 ) -> dict[int, RateTable]:
     """New tables for ``lists``: their old entries with ``rows`` put in."""
     changed: dict[int, dict[str, list[Entry]]] = {row["id"]: {} for row in lists if row["id"] is not None}
-    destinations: dict[str, str] = {}
-    for list_id, prefix, effective_from, destination, price, fee, first_s, next_s, blocked, withdrawn in rows:
-        if destination is not None:
-            destination = destinations.setdefault(destination, destination)
-        entry = Entry(
-            effective_from,
-            None if withdrawn else Price(price, fee, first_s, next_s, prefix, destination, blocked),
-        )
+    for row in rows:
         # A list made between the two statements has rates but no row yet: the next refresh reads it whole.
-        if list_id in changed:
-            changed[list_id].setdefault(prefix, []).append(entry)
+        if row["rate_list_id"] in changed:
+            changed[row["rate_list_id"]].setdefault(row["prefix"], []).append(entry_of(row))
     merged = {}
     for row in lists:
         if row["id"] is None:
