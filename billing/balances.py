@@ -35,6 +35,14 @@ WITH changed AS (
 SELECT pg_notify($3, payload) FROM unnest($4::text[]) AS payload
 """
 
+_SET_CREDIT_LIMIT = """
+WITH changed AS (
+    UPDATE account_state SET credit_limit_units = $2, version = version + 1
+    WHERE account_id = $1 AND credit_limit_units IS DISTINCT FROM $2 RETURNING account_id
+)
+SELECT pg_notify($3, $4) FROM changed
+"""
+
 
 class Cause(StrEnum):
     """Why a balance, a held amount or a limit changed."""
@@ -54,7 +62,7 @@ async def lock_states(connection: "asyncpg.Connection[Any]", account_ids: Iterab
     return await connection.fetch(_LOCK, sorted(account_ids))
 
 
-def available_units(state: Mapping[str, Any]) -> int | None:
+def available_units(state: asyncpg.Record) -> int | None:
     """Balance + credit limit - held; None where credit is unlimited."""
     if state["credit_limit_units"] is None:
         return None
@@ -70,6 +78,13 @@ async def apply_to_locked(
         await connection.execute(
             _APPLY, list(changes), list(changes.values()), BALANCE_CHANNEL, notification_payloads(cause, changes)
         )
+
+
+async def set_credit_limit_of(connection: "asyncpg.Connection[Any]", account_id: int, credit_limit_units: int) -> None:
+    """Set one account's credit limit, in whole units. What is available changes with it, so the version grows."""
+    await connection.execute(
+        _SET_CREDIT_LIMIT, account_id, credit_limit_units, BALANCE_CHANNEL, f"{Cause.LIMIT} {account_id}"
+    )
 
 
 def notification_payloads(cause: Cause, account_ids: Iterable[int]) -> list[str]:

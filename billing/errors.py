@@ -2,11 +2,12 @@
 
     Refusal
     ├── who and what    NOT_FOUND  NOT_A_RESELLER  RESELLER_IS_PERMANENT  NOT_ALLOWED  ACCOUNT_BLOCKED
+    │                   TREE_TOO_DEEP
     ├── sign-in         INVALID_CREDENTIALS  PASSWORD_TOO_SHORT
     ├── names, text     INVALID_USERNAME  USERNAME_TAKEN  NAME_TAKEN  INVALID_INPUT
     ├── money           INVALID_AMOUNT  INSUFFICIENT_CREDIT  IDEMPOTENCY_CONFLICT
     ├── rates           NO_RATE  INVALID_RATE  RATE_LIST_IN_USE
-    └── calls           INVALID_NUMBER  INVALID_CALL
+    └── calls           INVALID_NUMBER  INVALID_CALL  CALL_FAILED
 
 A refusal raised inside a transaction rolls all of it back. It becomes an entry of a payload's ``errors``; not signed
 in, not allowed at all, too costly, and bugs are no refusals: those are top-level errors.
@@ -23,6 +24,7 @@ class ErrorCode(StrEnum):
     RESELLER_IS_PERMANENT = "RESELLER_IS_PERMANENT"
     NOT_ALLOWED = "NOT_ALLOWED"
     ACCOUNT_BLOCKED = "ACCOUNT_BLOCKED"
+    TREE_TOO_DEEP = "TREE_TOO_DEEP"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     PASSWORD_TOO_SHORT = "PASSWORD_TOO_SHORT"
     INVALID_USERNAME = "INVALID_USERNAME"
@@ -37,6 +39,7 @@ class ErrorCode(StrEnum):
     RATE_LIST_IN_USE = "RATE_LIST_IN_USE"
     INVALID_NUMBER = "INVALID_NUMBER"
     INVALID_CALL = "INVALID_CALL"
+    CALL_FAILED = "CALL_FAILED"
 
 
 class Refusal(Exception):
@@ -79,6 +82,12 @@ class AccountBlocked(Refusal):
     """The account, or one above it, is blocked."""
 
     code = ErrorCode.ACCOUNT_BLOCKED
+
+
+class TreeTooDeep(Refusal):
+    """An account this far below the operator would not fit the index on paths."""
+
+    code = ErrorCode.TREE_TOO_DEEP
 
 
 class InvalidCredentials(Refusal):
@@ -175,3 +184,12 @@ class InvalidCall(Refusal):
     """A call whose identity, start or duration cannot be."""
 
     code = ErrorCode.INVALID_CALL
+
+
+class CallFailed(Refusal):
+    """The call could not be booked because of a fault of ours. Nothing was charged; it may be sent again."""
+
+    code = ErrorCode.CALL_FAILED
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"Call {call_id} could not be booked and nothing was charged: send it again.")

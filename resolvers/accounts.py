@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.orm import aliased
 
 from models.tables import Account, AccountState
 from resolvers.access import AccountPath, may_see
@@ -52,13 +53,14 @@ class AccountRow:
 
 def _topmost_blocked() -> Any:
     """The account on the path that is blocked and nearest to the root, as a scalar subquery."""
-    level = func.unnest(Account.path).table_valued("account_id", with_ordinality="level", name="level")
-    state = AccountState.__table__.alias("blocked_state")
+    levels = func.unnest(Account.path).table_valued("account_id", with_ordinality="level").render_derived(name="levels")
+    state = aliased(AccountState, name="level_state")
     return (
-        select(state.c.account_id)
-        .select_from(level.render_derived().join(state, state.c.account_id == level.c.account_id))
-        .where(state.c.blocked)
-        .order_by(level.c.level)
+        select(state.account_id)
+        .select_from(levels)
+        .join(state, state.account_id == levels.c.account_id)
+        .where(state.blocked)
+        .order_by(levels.c.level)
         .limit(1)
         .correlate(Account)
         .scalar_subquery()

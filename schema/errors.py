@@ -23,6 +23,7 @@ ErrorCode = graphql_enum(
         "RESELLER_IS_PERMANENT": "The reseller mark cannot be undone once set.",
         "NOT_ALLOWED": "The viewer sees the account but may not do this to it.",
         "ACCOUNT_BLOCKED": "The account, or one above it, is blocked.",
+        "TREE_TOO_DEEP": "The account would be more levels below the operator than the installation can keep.",
         "INVALID_CREDENTIALS": "The username or the password is wrong.",
         "PASSWORD_TOO_SHORT": "The password has fewer characters than the installation asks for.",
         "INVALID_USERNAME": "The typed name cannot be a name; the suffix is added by the system.",
@@ -37,6 +38,7 @@ ErrorCode = graphql_enum(
         "RATE_LIST_IN_USE": "The list is selected by accounts and cannot be deleted.",
         "INVALID_NUMBER": "The number is no telephone number with its country code.",
         "INVALID_CALL": "The call's identity, start or duration cannot be.",
+        "CALL_FAILED": "The call could not be booked because of a fault of ours; it may be sent again.",
     },
 )
 
