@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 # A statement that takes longer has gone wrong; without these limits a killed database would hang its callers.
@@ -30,8 +32,13 @@ _CHARGING_SETTINGS = {
 
 
 def database_url(text: str) -> URL:
-    """``DATABASE_URL`` as SQLAlchemy takes it; ``postgres://`` and ``postgresql://`` mean asyncpg here."""
+    """``DATABASE_URL`` as SQLAlchemy takes it; ``postgres://`` and ``postgresql://`` mean asyncpg here.
+
+    libpq's ``sslmode`` is ``ssl`` to asyncpg.
+    """
     url = make_url(text)
+    if "sslmode" in url.query:
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
     if url.drivername in ("postgres", "postgresql"):
         return url.set(drivername="postgresql+asyncpg")
     return url
@@ -55,7 +62,7 @@ class Database:
         self._reading_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _create_engine(self, pool_size: int, server_settings: dict[str, str]) -> AsyncEngine:
-        return create_async_engine(
+        engine = create_async_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=0,
@@ -63,6 +70,8 @@ class Database:
             pool_pre_ping=False,
             connect_args={"server_settings": server_settings, "timeout": _CONNECT_TIMEOUT_S},
         )
+        event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        return engine
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -78,9 +87,17 @@ class Database:
 
     @asynccontextmanager
     async def charging_connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
-        """A raw asyncpg connection for set-based statements, with a statement and a lock timeout."""
+        """A raw asyncpg connection for set-based statements, with a statement and a lock timeout.
+
+        SQLAlchemy knows nothing of what is done on it: the caller opens and ends its own transactions.
+        """
         async with self._charging_engine.connect() as connection:
-            yield await driver_connection(connection)
+            try:
+                yield await driver_connection(connection)
+            except BaseException:
+                # Whatever state the caller left it in, nobody else gets it.
+                await connection.invalidate()
+                raise
 
     async def listen_connection(self) -> "asyncpg.Connection[Any]":
         """A raw asyncpg connection outside the pools, for LISTEN. The caller closes it."""
@@ -95,6 +112,12 @@ class Database:
         """Close every pooled connection."""
         await self._charging_engine.dispose()
         await self._engine.dispose()
+
+
+def _refuse_closed(adapted: Any, _record: object, _proxy: object) -> None:
+    """Pool event: a connection that died while idle is replaced, without a round trip at each checkout."""
+    if adapted.driver_connection.is_closed():
+        raise DisconnectionError("the server closed this idle connection")
 
 
 async def driver_connection(connection: AsyncConnection) -> "asyncpg.Connection[Any]":

@@ -37,6 +37,9 @@ def _postgresql_url(text: str) -> str:
         raise ValueError("give a URL such as postgresql://user:password@host:5432/name") from None
     if url.drivername != "postgresql+asyncpg":
         raise ValueError("it must start with postgresql://")
+    unknown = sorted(set(url.query) - {"host", "port", "ssl"})
+    if unknown:
+        raise ValueError(f"it has a parameter {unknown[0]!r}; host, port and sslmode are known")
     if not url.database:
         raise ValueError("it names no database: end it with /name")
     return text

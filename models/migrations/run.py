@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.database import database_url
+from models.tables import Base
 
 _FOLDER = Path(__file__).parent
 
@@ -40,8 +42,11 @@ def newest_revision() -> str:
     return head
 
 
-def upgrade(connection: Connection, target: str = "head") -> None:
-    """Migrate forward. Raises: NewerDatabaseError."""
+def known_revision(connection: Connection) -> str | None:
+    """The revision the database is at, None where it has never been migrated.
+
+    Raises: NewerDatabaseError when this code does not know it.
+    """
     present = current_revision(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}
     if present is not None and present not in known:
@@ -49,12 +54,32 @@ def upgrade(connection: Connection, target: str = "head") -> None:
             f"The database is at revision {present}, which this version of Tollpath does not know: "
             "start the newer version that migrated it."
         )
+    return present
+
+
+def upgrade(connection: Connection, target: str = "head") -> None:
+    """Migrate forward. Raises: NewerDatabaseError."""
+    known_revision(connection)
     command.upgrade(config(connection), target)
 
 
 def downgrade(connection: Connection, target: str) -> None:
     """Migrate back to ``target``."""
     command.downgrade(config(connection), target)
+
+
+def draft(connection: Connection, message: str) -> Path | None:
+    """Write a migration that brings the database, which is at the newest revision, to the models.
+
+    Returns the new file, to be read and mended by a person; None where the models need no migration.
+    """
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    if not compare_metadata(context, Base.metadata):
+        return None
+    number = int(newest_revision()) + 1
+    script = command.revision(config(connection), message, autogenerate=True, rev_id=f"{number:04d}")
+    assert isinstance(script, Script)
+    return Path(script.path)
 
 
 async def migrate(url: str) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `tollpath`, one file each."""

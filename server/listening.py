@@ -1,0 +1,86 @@
+"""Serving HTTP until a signal: the listening socket, uvicorn, and an end within seconds."""
+
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+
+# What still runs after this (a subscription, a long answer) is cut off.
+SHUTDOWN_WAIT_S = 3
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text is one line that says what to do."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, taken before anything slow is started. Raises: ListenError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise ListenError(f"cannot listen on {host}: {error.strerror}; name another with --host") from None
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        # Only a listening socket makes a second server see that the port is taken.
+        bound.listen(2048)
+    except OSError as error:
+        bound.close()
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}; name another with --port") from None
+    bound.set_inheritable(False)
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The URL of the root, such as http://127.0.0.1:8000; a server on every address is named by the loopback one."""
+    host, port = bound.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Says when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[], None]) -> bool:
+    """Serve until SIGINT or SIGTERM, which is an ordinary end. False when the app did not start.
+
+    ``on_ready`` is called once, when requests are taken.
+    """
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_WAIT_S,
+    )
+    server = _Server(config, on_ready)
+    # uvicorn raises the signal once more when it is done, for handlers that were there before: it would kill us
+    # before the database is closed.
+    earlier = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        await server.serve([bound])
+    except SystemExit:
+        # Its way to say that the app did not start; the reason is in the log.
+        return False
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+    return True
