@@ -1,0 +1,153 @@
+"""Group commit: whatever calls are waiting are charged as one batch, in one transaction.
+
+A batch is what has gathered while the one before it was being written, so a lone call waits for nobody and a busy
+moment makes large batches by itself; there is no timer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from billing.charge_order import ChargeOrder, Outcome
+from billing.charging import ChargingEngine
+from billing.errors import CallFailed
+from models.database import Database
+
+# Deadlocks cannot happen among batches (locks are ordered), but other writers may still collide with one.
+_TRANSIENT = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+_ATTEMPTS_MAX = 3
+
+# The database, not an order, is at fault: dividing the batch would only ask it again.
+_UNREACHABLE = (
+    *_TRANSIENT,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    SQLAlchemyError,
+    OSError,
+    TimeoutError,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Orders that came in one request. They are never split, so they are charged in their sequence."""
+
+    orders: Sequence[ChargeOrder]
+    answer: "asyncio.Future[list[Outcome]]"
+
+
+class Batcher:
+    """Gathers orders of many requests into batches. One per process.
+
+    ``batches_at_once`` 2 lets one batch be rated while the other is being written; more would only queue behind
+    the operator's row, which every call touches.
+    """
+
+    def __init__(
+        self, database: Database, engine: ChargingEngine, *, batch_orders: int = 1000, batches_at_once: int = 2
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._batch_orders = batch_orders
+        self._batches_at_once = batches_at_once
+        self._waiting: deque[_Group] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def charge(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+        """Charge these orders in their sequence; answers when they are committed, one outcome an order.
+
+        Raises whatever the database raised if it is not known that they are committed; the same orders may then be
+        given again, since a ``callId`` is charged once.
+        """
+        if not orders:
+            return []
+        group = _Group(orders, asyncio.get_running_loop().create_future())
+        self._waiting.append(group)
+        if len(self._workers) < self._batches_at_once:
+            self._workers.add(asyncio.create_task(self._work()))
+        return await group.answer
+
+    async def close(self) -> None:
+        """Finish what is waiting."""
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    async def _work(self) -> None:
+        try:
+            await self._work_while_waiting()
+        finally:
+            # Here and not in a callback: between the last look at the queue and this line nothing else runs, so
+            # an order that comes next finds either a worker that will look again or none at all.
+            task = asyncio.current_task()
+            assert task is not None
+            self._workers.discard(task)
+
+    async def _work_while_waiting(self) -> None:
+        while self._waiting:
+            batch = self._next_batch()
+            try:
+                await self._charge_batch(batch)
+            except BaseException as error:
+                for group in batch:
+                    if not group.answer.done():
+                        group.answer.set_exception(
+                            error if isinstance(error, Exception) else RuntimeError("charging was stopped")
+                        )
+                if not isinstance(error, Exception):
+                    raise
+
+    def _next_batch(self) -> list[_Group]:
+        batch = [self._waiting.popleft()]
+        size = len(batch[0].orders)
+        while self._waiting and size + len(self._waiting[0].orders) <= self._batch_orders:
+            group = self._waiting.popleft()
+            size += len(group.orders)
+            batch.append(group)
+        return batch
+
+    async def _charge_batch(self, batch: Sequence[_Group]) -> None:
+        outcomes = iter(await self._apply_or_divide([order for group in batch for order in group.orders]))
+        for group in batch:
+            answer = list(islice(outcomes, len(group.orders)))
+            # A caller that has gone no longer waits; its calls are charged all the same.
+            if not group.answer.done():
+                group.answer.set_result(answer)
+
+    async def _apply_or_divide(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+        """Apply; where that fails because of an order, halve the batch until it is alone, so it fails alone."""
+        try:
+            return await self._apply(orders)
+        except _UNREACHABLE:
+            raise
+        except Exception as error:
+            if len(orders) == 1:
+                _log.error("call_not_charged", call_id=orders[0].call_id, error=repr(error))
+                return [CallFailed(orders[0].call_id)]
+        middle = len(orders) // 2
+        return [*await self._apply_or_divide(orders[:middle]), *await self._apply_or_divide(orders[middle:])]
+
+    async def _apply(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+        for _ in range(_ATTEMPTS_MAX - 1):
+            try:
+                return await self._apply_once(orders)
+            except _TRANSIENT as error:
+                _log.warning("batch_retried", orders=len(orders), error=repr(error))
+        return await self._apply_once(orders)
+
+    async def _apply_once(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+        async with self._database.charging_connection() as connection:
+            return await self._engine.apply(connection, orders)
