@@ -147,6 +147,9 @@ class ServiceSchema(strawberry.Schema):
         except RequestRefused as refused:
             yield _refused(refused.errors, context)
             return
+        except Exception as error:
+            yield _refused([failure_of(error)], context)
+            return
         async with aclosing(self.events(operation, variables, context)) as results:
             async for result in results:
                 yield result

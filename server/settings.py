@@ -51,6 +51,13 @@ def _currency(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> str:
+    for origin in text.split():
+        if not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ValueError("each should be a scheme and a host, such as https://shop.example")
+    return text
+
+
 class Settings(BaseSettings):
     """The settings, checked. Times are whole seconds. Construct it with `load_settings`."""
 
@@ -94,6 +101,17 @@ class Settings(BaseSettings):
         ge=1,
         le=7 * 86_400,
         description="Seconds after which a hold expires by itself; without it twice the slice.",
+    )
+    request_bytes_max: int = Field(
+        10_000_000,
+        ge=10_000,
+        le=1_000_000_000,
+        description="Largest request that is read, in bytes; a thousand calls are about 200,000.",
+    )
+    allowed_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        "",
+        description="Origins of pages on other hosts that may use the API from a browser, "
+        "such as https://shop.example, separated by spaces.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["text", "json"] = Field(

@@ -1,0 +1,82 @@
+"""The web application: what is served where, and what lives as long as it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from models.migrations.run import newest_revision
+from resolvers.context import RequestContext, Services
+from resolvers.sign_in import viewer_of_token
+from schema.assembled import schema
+from server.graphiql import STATIC_FOLDER
+from server.graphql_http import GraphQLEndpoint
+from server.health import healthz, readiness
+from server.metrics import metrics
+from server.services import open_services
+from server.settings import Settings
+
+
+class _Process:
+    """The services of the running application, once its lifespan has opened them."""
+
+    services: Services
+
+    async def open_context(self, token: str | None, request_id: str) -> RequestContext:
+        viewer = await viewer_of_token(self.services.db, token) if token else None
+        return RequestContext(services=self.services, viewer=viewer, request_id=request_id)
+
+
+def create_app(settings: Settings, database_url: str) -> Starlette:
+    """The application on a migrated database. It opens its services when it starts and closes them when it ends."""
+    process = _Process()
+    revision = newest_revision()
+    origins = tuple(settings.allowed_origins.split())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_services(settings, database_url) as process.services:
+            yield
+
+    async def readyz(request: Request) -> JSONResponse:
+        return await readiness(process.services.db, revision)
+
+    async def root(request: Request) -> RedirectResponse:
+        return RedirectResponse("graphql")
+
+    graphql = GraphQLEndpoint(
+        schema, process.open_context, body_bytes_max=settings.request_bytes_max, allowed_origins=origins
+    )
+    return Starlette(
+        lifespan=lifespan,
+        middleware=_cross_origin(origins),
+        routes=[
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+            Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
+            Route("/", root),
+        ],
+    )
+
+
+def _cross_origin(origins: tuple[str, ...]) -> list[Middleware]:
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id"],
+        )
+    ]

@@ -1,0 +1,65 @@
+"""GraphQL over server-sent events, in distinct connections: one operation, one event stream (npm graphql-sse)."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from starlette.types import Receive, Send
+from strawberry.types.execution import ExecutionResult
+
+from server.graphql_answer import encoded
+from server.metrics import event_stream_connections
+
+# Proxies close connections on which nothing is said, mostly after a minute.
+HEARTBEAT_S = 15.0
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"vary", b"accept"),
+]
+
+
+async def send_events(
+    receive: Receive, send: Send, results: AsyncGenerator[ExecutionResult, None], request_id: str
+) -> None:
+    """Send each result as it comes, until there are no more or the client is gone; ``results`` is closed either way.
+
+    A slow client holds back the next result, so whatever makes the results may skip some; nothing is queued here.
+    """
+    headers = [*_HEADERS, (b"x-request-id", request_id.encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    sending = asyncio.create_task(_send_all(send, results, request_id))
+    leaving = asyncio.create_task(_wait_until_gone(receive))
+    event_stream_connections.inc()
+    try:
+        while not sending.done() and not leaving.done():
+            done, _ = await asyncio.wait({sending, leaving}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                await _send_chunk(send, b":\n\n")
+        if sending.done():
+            sending.result()
+    finally:
+        event_stream_connections.dec()
+        for task in (sending, leaving):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _send_all(send: Send, results: AsyncGenerator[ExecutionResult, None], request_id: str) -> None:
+    async with aclosing(results):
+        async for result in results:
+            await _send_chunk(send, b"event: next\ndata: " + encoded(result, request_id) + b"\n\n")
+    await _send_chunk(send, b"event: complete\ndata:\n\n", last=True)
+
+
+async def _send_chunk(send: Send, chunk: bytes, *, last: bool = False) -> None:
+    # A chunk is written in one piece, so a heartbeat never gets into the middle of an event.
+    await send({"type": "http.response.body", "body": chunk, "more_body": not last})
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

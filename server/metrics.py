@@ -1,0 +1,24 @@
+"""What `/metrics` counts, for Prometheus."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+operation_seconds = Histogram(
+    "tollpath_operation_seconds", "Time to answer one query or mutation over HTTP.", ["type"], buckets=_SECONDS
+)
+query_seconds = operation_seconds.labels("query")
+mutation_seconds = operation_seconds.labels("mutation")
+refused_seconds = operation_seconds.labels("refused")
+
+top_level_errors = Counter("tollpath_top_level_errors", "Top-level errors, by extensions.code.", ["code"])
+live_connections = Gauge("tollpath_live_connections", "Open connections that carry events.", ["transport"])
+websocket_connections = live_connections.labels("websocket")
+event_stream_connections = live_connections.labels("sse")
+
+
+async def metrics(request: Request) -> Response:
+    """Everything counted by this process, in Prometheus' text form."""
+    return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,32 @@
+"""What one process builds once and every request shares, from opening to closing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from billing.batcher import Batcher
+from billing.charging import ChargingEngine
+from billing.passwords import Passwords
+from billing.price_book import PriceBook
+from models.database import Database
+from resolvers.context import Services
+from server.settings import Settings
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, database_url: str) -> AsyncIterator[Services]:
+    """The services on the database at ``database_url``; at the end what is being charged is finished first."""
+    database = Database(database_url)
+    price_book = PriceBook()
+    batcher = Batcher(database, ChargingEngine(price_book))
+    try:
+        yield Services(
+            db=database,
+            rules=settings.rules(),
+            passwords=Passwords(),
+            charging=batcher,
+            feed=None,
+            price_book=price_book,
+        )
+    finally:
+        await batcher.close()
+        await database.close()
