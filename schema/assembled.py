@@ -4,6 +4,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from schema.scalars import SCALARS
+from schema.service import ServiceSchema
 from schema.settings import SettingsQueries
 from schema.viewer import ViewerQueries
 
@@ -13,7 +14,7 @@ class Query(ViewerQueries, SettingsQueries):
     pass
 
 
-schema = strawberry.Schema(
+schema = ServiceSchema(
     query=Query,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
