@@ -77,6 +77,11 @@ async def delete_rate_list(tx: AsyncConnection, *, rate_list_id: int) -> None:
     )
 
 
+async def base_rate_list_id(tx: AsyncConnection) -> int:
+    """The id of the operator's deck, which every price starts from."""
+    return (await tx.execute(select(RateList.id).where(RateList.is_base))).scalar_one()
+
+
 async def lock_selectable(tx: AsyncConnection, *, rate_list_id: int, reseller_id: int) -> int:
     """Check that ``reseller_id`` may select the list for a customer, and keep it from being deleted meanwhile.
 

@@ -6,6 +6,7 @@ import typer
 
 from server.commands.common import CommandError, say
 from server.commands.export_schema import export_schema
+from server.commands.import_rates import import_rates
 from server.commands.make_migration import make_migration
 from server.commands.migrate import migrate
 from server.commands.serve import serve
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("migrate")(migrate)
+app.command("import-rates")(import_rates)
 app.command("export-schema")(export_schema)
 app.command("make-migration")(make_migration)
 app.command("settings")(settings)
