@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,13 @@ from resolvers.loader import Loaders
 if TYPE_CHECKING:
     from typing import Any
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from billing.batcher import Batcher
     from billing.passwords import Passwords
+    from billing.price_book import PriceBook
     from models.database import Database
+    from resolvers.account_directory import AccountDirectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +45,10 @@ class Services:
     db: Database
     rules: Rules
     passwords: Passwords
-    charging: Any
+    charging: Batcher
     feed: Any
-    price_book: Any
+    price_book: PriceBook
+    directory: AccountDirectory
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,3 +66,12 @@ class RequestContext:
     def require_viewer(self, scope: Scope = Scope.READ) -> Viewer:
         """The signed-in viewer whose token carries ``scope``. Raises: Unauthenticated, Forbidden."""
         return require_viewer(self.viewer, scope)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """`Database.transaction`; afterwards the request forgets what it had loaded, which may have changed."""
+        try:
+            async with self.services.db.transaction() as tx:
+                yield tx
+        finally:
+            self.loaders.forget()

@@ -3,6 +3,8 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from schema.call_mutations import CallMutations
+from schema.calls import CallQueries
 from schema.scalars import SCALARS
 from schema.service import ServiceSchema
 from schema.settings import SettingsQueries
@@ -10,12 +12,18 @@ from schema.viewer import ViewerQueries
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(ViewerQueries, SettingsQueries):
+class Query(ViewerQueries, CallQueries, SettingsQueries):
+    pass
+
+
+@strawberry.type(description="Everything that can be changed.")
+class Mutation(CallMutations):
     pass
 
 
 schema = ServiceSchema(
     query=Query,
+    mutation=Mutation,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
 

@@ -8,6 +8,7 @@ from billing.charging import ChargingEngine
 from billing.passwords import Passwords
 from billing.price_book import PriceBook
 from models.database import Database
+from resolvers.account_directory import AccountDirectory
 from resolvers.context import Services
 from server.settings import Settings
 
@@ -26,6 +27,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
             charging=batcher,
             feed=None,
             price_book=price_book,
+            directory=AccountDirectory(database),
         )
     finally:
         await batcher.close()

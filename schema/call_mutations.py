@@ -1,0 +1,168 @@
+"""Reporting finished calls: `chargeCall` and `chargeCalls`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from billing import charge_order
+from billing.charge_order import CallStatus
+from billing.errors import Refusal
+from resolvers import billing_resolver
+from resolvers.access import Scope
+from resolvers.billing_resolver import CallRequest
+from schema.calls import Call
+from schema.enums import graphql_enum
+from schema.errors import ErrorCode, UserError
+from schema.info import Info
+from schema.mutation import errors_field, mutation
+from schema.node import number_of
+
+ChargePolicy = graphql_enum(
+    charge_order.ChargePolicy,
+    name="ChargePolicy",
+    description="What to do with a finished call that an account on the path cannot pay.",
+    values={
+        "CHECK_CREDIT": "Treat it as a new call: refused where an account on the path is blocked, cannot pay, or "
+        "has no rate. Nothing is changed then.",
+        "ALWAYS_CHARGE": "The call has been carried: charge the whole path, below zero if need be (`overdrawn`); a "
+        "call without a rate is kept as UNRATED.",
+    },
+)
+
+# No account has it, so an id that names no account is refused as such and not as missing.
+_NO_ACCOUNT = 0
+
+
+@strawberry.input(description="A finished call.")
+class CallInput:
+    call_id: str = strawberry.field(description="The switch's own id, unique for ever: the idempotency key.")
+    account_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Whose call it is. Give this or `username`."
+    )
+    username: str | None = strawberry.field(
+        default=None, description="Whose call it is, by full username. Give this or `accountId`."
+    )
+    number: str = strawberry.field(
+        description="The called number: E.164 digits; a leading `+` or `00` and separators are stripped."
+    )
+    caller_number: str | None = strawberry.field(
+        default=None, description="The number shown to the called party; kept as it comes."
+    )
+    started_at: datetime = strawberry.field(description="When the call began; its rates are those of this instant.")
+    duration_seconds: int = strawberry.field(description="Talked time in whole seconds, 0 for an unanswered call.")
+
+
+def _call_request(_type: type, value: Mapping[str, Any], _context: object) -> CallRequest:
+    """A coerced `CallInput` straight to what the resolver takes: a thousand come in one request."""
+    account_id = value.get("accountId")
+    return CallRequest(
+        value["callId"],
+        None if account_id is None else number_of("Account", account_id) or _NO_ACCOUNT,
+        value.get("username"),
+        value["number"],
+        value.get("callerNumber"),
+        value["startedAt"],
+        value["durationSeconds"],
+    )
+
+
+CallInput.__strawberry_definition__.from_input = _call_request  # type: ignore[attr-defined]
+
+
+@strawberry.input(description="Input of `chargeCall`.")
+class ChargeCallInput:
+    call: CallInput = strawberry.field(description="The finished call.")
+    policy: ChargePolicy = strawberry.field(  # type: ignore[valid-type]
+        default=charge_order.ChargePolicy.CHECK_CREDIT, description="What to do where somebody cannot pay."
+    )
+
+
+@strawberry.input(description="Input of `chargeCalls`.")
+class ChargeCallsInput:
+    calls: list[CallInput] = strawberry.field(description="At most 1,000 finished calls, charged in this sequence.")
+    policy: ChargePolicy = strawberry.field(  # type: ignore[valid-type]
+        default=charge_order.ChargePolicy.CHECK_CREDIT, description="What to do where somebody cannot pay."
+    )
+
+
+@strawberry.type(description="Payload of `chargeCall`.")
+class ChargeCallPayload:
+    call: Call | None = strawberry.field(default=None, description="The call in the books.")
+    duplicate: bool = strawberry.field(
+        default=False, description="Whether the same `callId` was in the books already; nothing changed then."
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type(description="A call of `chargeCalls` that was refused. It changed nothing.")
+class RefusedCall:
+    index: int = strawberry.field(description="Its position in `calls`, from 0.")
+    call_id: str = strawberry.field(description="Its `callId`.")
+    code: ErrorCode = strawberry.field(description="The stable reason, for programs.")  # type: ignore[valid-type]
+    message: str = strawberry.field(description="The reason in words, for people.")
+
+
+@strawberry.type(description="Payload of `chargeCalls`: each call succeeds or is refused on its own.")
+class ChargeCallsPayload:
+    charged: int = strawberry.field(default=0, description="How many calls were charged now.")
+    duplicates: int = strawberry.field(default=0, description="How many were in the books already.")
+    unrated: int = strawberry.field(default=0, description="How many were kept without a rate (ALWAYS_CHARGE).")
+    refused: list[RefusedCall] = strawberry.field(default_factory=list, description="The calls that were refused.")
+    calls: list[Call] = strawberry.field(
+        default_factory=list, description="The calls in the books, in the sequence of the input, refused ones left out."
+    )
+    errors: list[UserError] = errors_field()
+
+
+@strawberry.type
+class CallMutations:
+    # A blocked reseller's switch must still report calls that were running: each call's own path decides.
+    @mutation(
+        description="Charge a finished call along its whole path, all or nothing, once per `callId`.",
+        scope=Scope.CALLS_CHARGE,
+        blocked_viewer=True,
+    )
+    async def charge_call(
+        self,
+        info: Info,
+        input: Annotated[ChargeCallInput, strawberry.argument(description="The call.")],
+    ) -> ChargeCallPayload:
+        viewer = info.context.require_viewer()
+        request: Any = input.call
+        booked = await billing_resolver.charge_call(info.context, viewer, request, input.policy)
+        return ChargeCallPayload(call=Call.of(booked.call), duplicate=booked.duplicate)
+
+    @mutation(
+        description="Charge many finished calls, each along its whole path, all or nothing, once per `callId`.",
+        scope=Scope.CALLS_CHARGE,
+        blocked_viewer=True,
+    )
+    async def charge_calls(
+        self,
+        info: Info,
+        input: Annotated[ChargeCallsInput, strawberry.argument(description="The calls.")],
+    ) -> ChargeCallsPayload:
+        viewer = info.context.require_viewer()
+        requests: Any = input.calls
+        outcomes = await billing_resolver.charge_calls(info.context, viewer, requests, input.policy)
+        payload = ChargeCallsPayload()
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, Refusal):
+                payload.refused.append(
+                    RefusedCall(
+                        index=index,
+                        call_id=requests[index].call_id,
+                        code=outcome.code,
+                        message=outcome.message,
+                    )
+                )
+                continue
+            payload.calls.append(Call.of(outcome.call))
+            payload.duplicates += outcome.duplicate
+            if not outcome.duplicate:
+                unrated = outcome.call.status == CallStatus.UNRATED
+                payload.unrated += unrated
+                payload.charged += not unrated
+        return payload

@@ -1,0 +1,142 @@
+"""Calls: the type, what each visible level paid, and how to find one."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from billing import charge_order
+from billing.charge_order import BookedCall
+from resolvers import calls
+from resolvers.accounts import AccountRow, visible_account
+from resolvers.calls import CallFilter, ChargeRow
+from schema.enums import graphql_enum
+from schema.info import Info
+from schema.node import Node, global_id
+from schema.pagination import Connection, connection, page_request
+from schema.scalars import Money, Rate
+
+if TYPE_CHECKING:
+    from schema.account import Account
+
+AccountType = Annotated["Account", strawberry.lazy("schema.account")]
+
+CallStatus = graphql_enum(
+    charge_order.CallStatus,
+    name="CallStatus",
+    description="What became of a call.",
+    values={
+        "CHARGED": "Every level of the path was charged its own price; of a call of 0 seconds, nothing.",
+        "UNRATED": "A level had no rate: the call is kept, nobody was charged.",
+    },
+)
+
+
+@strawberry.type(description="What one level of the path paid for a call.")
+class Charge:
+    amount: Money = strawberry.field(description="What was charged, rounded once, half up, to five decimals.")
+    price_per_minute: Rate = strawberry.field(description="The level's own price per minute at the call's start.")
+    account_id: strawberry.Private[int]
+
+    @strawberry.field(description="The level: an account from the viewer down to the caller.")
+    async def account(self, info: Info) -> AccountType:
+        from schema.account import Account
+
+        row = await visible_account(info.context, self.account_id)
+        assert row is not None
+        return Account.of(row)
+
+    @classmethod
+    def of(cls, row: ChargeRow) -> "Charge":
+        assert row.price_per_minute_e8 is not None
+        return cls(
+            account_id=row.account_id, amount=Money(row.amount_units), price_per_minute=Rate(row.price_per_minute_e8)
+        )
+
+
+@strawberry.type(description="One telephone call that is in the books.")
+class Call(Node):
+    row: strawberry.Private[BookedCall]
+    call_id: str = strawberry.field(description="The switch's own id of the call, unique for ever.")
+    number: str = strawberry.field(description="The called number: E.164 digits.")
+    caller_number: str | None = strawberry.field(description="The number shown to the called party, as reported.")
+    destination: str | None = strawberry.field(description="The name of the matched destination; null if unrated.")
+    prefix: str | None = strawberry.field(description="The prefix that set the caller's price; null if unrated.")
+    started_at: datetime = strawberry.field(description="When the call began.")
+    duration_seconds: int = strawberry.field(description="Talked time in whole seconds.")
+    billed_seconds: int = strawberry.field(description="Talked time raised to the caller's increments.")
+    charged: Money = strawberry.field(description="What the account that made the call paid.")
+    status: CallStatus = strawberry.field(description="What became of the call.")  # type: ignore[valid-type]
+    unrated_reason: str | None = strawberry.field(description="Why an unrated call has no price; null if charged.")
+    overdrawn: bool = strawberry.field(
+        description="Whether a level's credit did not cover it (charged all the same: it had been carried)."
+    )
+
+    @strawberry.field(description="The account that made the call.")
+    async def account(self, info: Info) -> AccountType:
+        from schema.account import Account
+
+        row = await visible_account(info.context, self.row.account_id)
+        assert row is not None
+        return Account.of(row)
+
+    @strawberry.field(
+        description="What each level paid, top down, from the viewer to the caller; empty if the call is unrated."
+    )
+    async def charges(self, info: Info) -> list[Charge]:
+        return [Charge.of(row) for row in await calls.visible_charges(info.context, self.row)]
+
+    @classmethod
+    def of(cls, row: BookedCall) -> "Call":
+        return cls(
+            row=row,
+            id=global_id("Call", row.call_id),
+            call_id=row.call_id,
+            number=row.number,
+            caller_number=row.caller_number,
+            destination=row.destination,
+            prefix=row.prefix,
+            started_at=row.started_at,
+            duration_seconds=row.duration_s,
+            billed_seconds=row.billed_s,
+            charged=Money(row.charged_units),
+            status=row.status,
+            unrated_reason=row.unrated_reason,
+            overdrawn=row.overdrawn,
+        )
+
+
+@strawberry.type
+class CallQueries:
+    @strawberry.field(description="A call by the switch's own id; null where the viewer sees none.")
+    async def call(
+        self,
+        info: Info,
+        call_id: Annotated[str, strawberry.argument(description="The `callId` it was reported with.")],
+    ) -> Call | None:
+        info.context.require_viewer()
+        row = await calls.call_by_call_id(info.context, call_id)
+        return None if row is None else Call.of(row)
+
+
+async def calls_of(
+    info: Info,
+    account: AccountRow,
+    chosen: CallFilter,
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> Connection[Call]:
+    """The `calls` connection of an account."""
+    request = page_request(
+        chosen.order,
+        (datetime, int),
+        first=first,
+        after=after,
+        last=last,
+        before=before,
+        size_max=calls.CALLS_PAGE_SIZE_MAX,
+    )
+    return connection(await calls.calls_page(info.context, account, chosen, request), request, Call.of)
