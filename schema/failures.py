@@ -82,10 +82,10 @@ def _classified(error: GraphQLError, request_id: str) -> dict[str, str]:
     if isinstance(cause, GlobalIDValueError) or _blames_the_request(error, cause):
         return {"code": FailureCode.BAD_USER_INPUT.value}
     if cause is not None and is_database_outage(cause):
-        log.error("The database is unavailable", request_id=request_id, path=error.path, error=repr(cause))
+        log.error("database_unavailable", request_id=request_id, path=error.path, error=repr(cause))
         error.message = "The database cannot be reached right now. Try again shortly."
         return {"code": FailureCode.SERVICE_UNAVAILABLE.value}
-    log.error("Unexpected exception", request_id=request_id, path=error.path, exc_info=cause or error)
+    log.error("unexpected_exception", request_id=request_id, path=error.path, exc_info=cause or error)
     error.message = "Internal error"
     return {"code": FailureCode.INTERNAL_SERVER_ERROR.value}
 

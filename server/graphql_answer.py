@@ -34,7 +34,7 @@ def encoded(result: ExecutionResult, request_id: str) -> bytes:
     try:
         return orjson.dumps(answer)
     except orjson.JSONEncodeError as error:
-        log.error("A result could not be encoded", request_id=request_id, exc_info=error)
+        log.error("result_not_encoded", request_id=request_id, exc_info=error)
         return encoded_failure(FailureCode.INTERNAL_SERVER_ERROR, "Internal error", request_id)
 
 

@@ -107,7 +107,7 @@ class _Handler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):
-            log.error("An operation on a WebSocket failed", request_id=self.context.request_id, exc_info=error)
+            log.error("websocket_operation_failed", request_id=self.context.request_id, exc_info=error)
 
     @staticmethod
     def _get_pre_execution_close_reason(error: object) -> str | None:
