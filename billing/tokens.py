@@ -2,13 +2,14 @@
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.tables import Token
+from billing.errors import InvalidCredentials
+from models.tables import Account, Token
 
 SESSION = "SESSION"
 API = "API"
@@ -35,22 +36,32 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-async def create_session(tx: AsyncConnection, *, account_id: int, secret: str, ttl_s: int) -> tuple[int, datetime]:
-    """Store a session that ends by itself after ``ttl_s`` seconds. Returns its id and its end."""
-    row = (
+async def create_session(
+    tx: AsyncConnection, *, account_id: int, checked_hash: str, secret: str, ttl_s: int
+) -> datetime:
+    """Store a session that ends by itself after ``ttl_s`` seconds. Returns its end.
+
+    ``checked_hash`` is the password hash that the password was checked against. It is compared once more under a
+    lock, so that no session of the old password is left when the password changes meanwhile. Raises:
+    InvalidCredentials.
+    """
+    stored = await tx.execute(select(Account.password_hash).where(Account.id == account_id).with_for_update(read=True))
+    if stored.scalar_one() != checked_hash:
+        raise InvalidCredentials("The password has just been changed.", path=("password",))
+    expires_at = (
         await tx.execute(
             insert(Token)
             .values(
                 account_id=account_id,
                 kind=SESSION,
                 secret_digest=digest(secret),
-                expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, ttl_s),
+                expires_at=func.now() + timedelta(seconds=ttl_s),
             )
-            .returning(Token.id, Token.expires_at)
+            .returning(Token.expires_at)
         )
-    ).one()
-    assert row.expires_at is not None
-    return row.id, row.expires_at
+    ).scalar_one()
+    assert expires_at is not None
+    return expires_at
 
 
 async def create_api_token(

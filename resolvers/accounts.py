@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
+from billing.texts import is_storable
 from models.tables import Account, AccountState
 from resolvers.access import AccountPath, may_see
 from resolvers.context import RequestContext
@@ -17,8 +19,8 @@ from resolvers.context import RequestContext
 class AccountRow:
     """An account and its state as of one moment. Amounts are whole units of 0.00001.
 
-    ``credit_limit_units`` is None where credit is unlimited (the operator). ``blocked`` is the account's own flag;
-    ``blocked_by_id`` is the topmost blocked account on its path, None where none is.
+    ``credit_limit_units`` is None where credit is unlimited (the operator). ``blocked_ids`` are the blocked accounts
+    on its path, topmost first, itself included: as long as there is one, the account cannot call.
     """
 
     id: int
@@ -40,8 +42,7 @@ class AccountRow:
     credit_limit_units: int | None
     rate_list_id: int
     version: int
-    blocked: bool
-    blocked_by_id: int | None
+    blocked_ids: tuple[int, ...]
 
     @property
     def available_units(self) -> int | None:
@@ -51,17 +52,15 @@ class AccountRow:
         return self.balance_units + self.credit_limit_units - self.held_units
 
 
-def _topmost_blocked() -> Any:
-    """The account on the path that is blocked and nearest to the root, as a scalar subquery."""
+def _blocked_ids() -> Any:
+    """The blocked accounts on the path, topmost first, as a scalar subquery; null where there is none."""
     levels = func.unnest(Account.path).table_valued("account_id", with_ordinality="level").render_derived(name="levels")
     state = aliased(AccountState, name="level_state")
     return (
-        select(state.account_id)
+        select(func.array_agg(aggregate_order_by(state.account_id, levels.c.level)))
         .select_from(levels)
         .join(state, state.account_id == levels.c.account_id)
         .where(state.blocked)
-        .order_by(levels.c.level)
-        .limit(1)
         .correlate(Account)
         .scalar_subquery()
     )
@@ -89,8 +88,7 @@ def select_accounts() -> Select[*tuple[Any, ...]]:
         AccountState.credit_limit_units,
         AccountState.rate_list_id,
         AccountState.version,
-        AccountState.blocked,
-        _topmost_blocked().label("blocked_by_id"),
+        _blocked_ids().label("blocked_ids"),
     ).join(AccountState, AccountState.account_id == Account.id)
 
 
@@ -100,6 +98,7 @@ def account_row(row: Any) -> AccountRow:
     fields = {name: values[name] for name in AccountRow.__slots__}
     fields["path"] = tuple(fields["path"])
     fields["telephone_numbers"] = tuple(fields["telephone_numbers"])
+    fields["blocked_ids"] = tuple(fields["blocked_ids"] or ())
     return AccountRow(**fields)
 
 
@@ -120,6 +119,8 @@ async def visible_account(context: RequestContext, account_id: int | None) -> Ac
 async def visible_account_by_username(context: RequestContext, username: str) -> AccountRow | None:
     """The account of this full username, whatever its case, or None where the viewer may not see it."""
     viewer = context.require_viewer()
+    if not is_storable(username):
+        return None
     async with context.services.db.read() as connection:
         rows = await connection.execute(select_accounts().where(func.lower(Account.username) == func.lower(username)))
         found = rows.one_or_none()

@@ -12,15 +12,19 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, column, func, literal, select, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.texts import is_storable
 from resolvers.request_errors import BadUserInput
 
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 
 Row = TypeVar("Row")
-Position = tuple[int | str | datetime, ...]
+SortValue = int | str | datetime | tuple[int, ...]
+Position = tuple[SortValue, ...]
 
 # Against damage and mix-ups, not against forgery: a forged cursor is only a position, it opens nothing.
 _CHECK_BYTES = 4
@@ -64,7 +68,8 @@ def page_request(
     before: str | None = None,
     size_max: int = PAGE_SIZE_MAX,
 ) -> PageRequest:
-    """Check the four arguments of a connection; ``kinds`` are the types of the sort values (int, str, datetime).
+    """Check the four arguments of a connection; ``kinds`` are the types of the sort values: int,
+    str, datetime, or tuple for a path.
 
     Forward is ``first`` and ``after``, backward ``last`` and ``before``; without either, the first 20. Raises:
     BadUserInput.
@@ -97,19 +102,24 @@ def _check(order: str, body: bytes) -> bytes:
     return hashlib.blake2s(order.encode() + b"\0" + body, digest_size=_CHECK_BYTES).digest()
 
 
-def _to_json(value: int | str | datetime) -> int | str:
+def _to_json(value: SortValue) -> Any:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
-def _from_json(value: Any, kind: type) -> int | str | datetime:
+def _from_json(value: Any, kind: type) -> SortValue:
     if kind is datetime and isinstance(value, str):
         return datetime.fromisoformat(value)
-    if kind is int and type(value) is int and -(2**63) <= value < 2**63:
+    if kind is int and _is_bigint(value):
+        return int(value)
+    if kind is str and isinstance(value, str) and is_storable(value):
         return value
-    # PostgreSQL's text cannot hold a zero byte.
-    if kind is str and isinstance(value, str) and "\0" not in value:
-        return value
+    if kind is tuple and isinstance(value, list) and all(map(_is_bigint, value)):
+        return tuple(value)
     raise ValueError("a sort value of another kind")
+
+
+def _is_bigint(value: Any) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 def keyset(
@@ -121,27 +131,74 @@ def keyset(
 ) -> Select[*tuple[Any, ...]]:
     """Add the page's range, order and limit (one row more than asked, which tells whether there are more).
 
-    ``columns`` are the sort values, unique together, all in one direction. Give the rows to `page_of`.
+    ``columns`` are the sort values, unique together, all in one direction; each row gets them once more as
+    ``sort_0``, ``sort_1`` ... Give the rows to `page_of`.
     """
     downward = descending != request.backward
     if request.position is not None:
-        here, there = tuple_(*columns), tuple_(*request.position)
+        values = (
+            literal(list(value) if isinstance(value, tuple) else value, column.type)
+            for value, column in zip(request.position, columns, strict=True)
+        )
+        here, there = tuple_(*columns), tuple_(*values)
         statement = statement.where(here < there if downward else here > there)
-    return statement.order_by(*(column.desc() if downward else column.asc() for column in columns)).limit(
-        request.size + 1
+    return (
+        statement.add_columns(*(column.label(f"sort_{index}") for index, column in enumerate(columns)))
+        .order_by(*(column.desc() if downward else column.asc() for column in columns))
+        .limit(request.size + 1)
     )
 
 
-def page_of(found: Sequence[Row], request: PageRequest, position: Callable[[Row], Position]) -> Page[Row]:
-    """The page from the rows of a statement made by `keyset`."""
+def page_of(found: Sequence[Any], request: PageRequest, row: Callable[[Any], Row]) -> Page[Row]:
+    """The page from the rows of a statement made by `keyset`; ``row`` makes a row of the page of each."""
     more = len(found) > request.size
-    rows = list(found[: request.size])
+    kept = list(found[: request.size])
     if request.backward:
-        rows.reverse()
-    here = request.position is not None
+        kept.reverse()
+    beyond = request.position is not None
     return Page(
-        rows=rows,
-        positions=[position(row) for row in rows],
-        has_next=here if request.backward else more,
-        has_previous=more if request.backward else here,
+        rows=[row(one) for one in kept],
+        positions=[_position_of(one) for one in kept],
+        has_next=beyond if request.backward else more,
+        has_previous=more if request.backward else beyond,
     )
+
+
+def _position_of(row: Any) -> Position:
+    position: list[SortValue] = []
+    while (value := row._mapping.get(f"sort_{len(position)}")) is not None:
+        position.append(tuple(value) if isinstance(value, list) else value)
+    return tuple(position)
+
+
+async def pages_of_each(
+    connection: AsyncConnection,
+    owner_ids: Sequence[int],
+    request: PageRequest,
+    statement: Callable[[ColumnElement[int]], Select[*tuple[Any, ...]]],
+    columns: Sequence[ColumnElement[Any]],
+    row: Callable[[Any], Row],
+    *,
+    descending: bool = False,
+) -> dict[int, Page[Row]]:
+    """One page for each of many owners, in one statement.
+
+    ``statement`` makes the statement of one owner from the column with its id; `keyset` is put on it here.
+    """
+    owners = (
+        func.unnest(literal(list(owner_ids), ARRAY(BigInteger)))
+        .table_valued(column("id", BigInteger))
+        .render_derived(name="owners")
+    )
+    page = keyset(statement(owners.c.id), request, columns, descending=descending).lateral("page")
+    downward = descending != request.backward
+    sorts = [page.c[f"sort_{index}"] for index in range(len(columns))]
+    found = await connection.execute(
+        select(owners.c.id.label("owner_id"), page)
+        .select_from(owners.join(page, true()))
+        .order_by(owners.c.id, *(sort.desc() if downward else sort.asc() for sort in sorts))
+    )
+    rows_of: dict[int, list[Any]] = {owner_id: [] for owner_id in owner_ids}
+    for one in found:
+        rows_of[one.owner_id].append(one)
+    return {owner_id: page_of(rows, request, row) for owner_id, rows in rows_of.items()}

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Row, func, select, text
 
 from billing import tokens
 from billing.errors import InvalidCredentials
+from billing.texts import is_storable
 from billing.tokens import Scope
 from models.database import Database
 from models.tables import Account
@@ -61,22 +62,36 @@ def session_scopes(*, is_reseller: bool) -> frozenset[Scope]:
 
 async def login(services: Services, *, username: str, password: str) -> SignedIn:
     """Open a session. Usernames are compared without case. Raises: InvalidCredentials."""
-    async with services.db.read() as connection:
-        account = (
-            await connection.execute(
-                select(Account.id, Account.password_hash).where(func.lower(Account.username) == func.lower(username))
-            )
-        ).one_or_none()
+    account = await _account_named(services.db, username)
     if not await services.passwords.matches(password, account.password_hash if account else None) or account is None:
         raise InvalidCredentials("The username or the password is wrong.", path=("username",))
     secret = tokens.new_secret()
     async with services.db.transaction() as tx:
-        _, expires_at = await tokens.create_session(
-            tx, account_id=account.id, secret=secret, ttl_s=services.rules.session_ttl_s
+        expires_at = await tokens.create_session(
+            tx,
+            account_id=account.id,
+            checked_hash=account.password_hash,
+            secret=secret,
+            ttl_s=services.rules.session_ttl_s,
         )
     viewer = await viewer_of_token(services.db, secret)
     assert viewer is not None
     return SignedIn(secret, expires_at, viewer)
+
+
+async def _account_named(db: Database, username: str) -> Row[int, str] | None:
+    if not is_storable(username):
+        return None
+    statement = select(Account.id, Account.password_hash).where(func.lower(Account.username) == func.lower(username))
+    async with db.read() as connection:
+        return (await connection.execute(statement)).one_or_none()
+
+
+async def stored_password_hash(db: Database, account_id: int) -> str:
+    """The account's password hash."""
+    async with db.read() as connection:
+        found = await connection.execute(select(Account.password_hash).where(Account.id == account_id))
+        return found.scalar_one()
 
 
 async def logout(services: Services, viewer: Viewer) -> None:

@@ -1,0 +1,148 @@
+"""Lists of accounts: the customers of an account, and everything below it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy.orm import aliased
+
+from billing.texts import is_storable
+from models.tables import Account, AccountState
+from resolvers.accounts import AccountRow, account_row, select_accounts
+from resolvers.context import RequestContext
+from resolvers.pages import Page, PageRequest, page_request, pages_of_each
+from resolvers.request_errors import BadUserInput
+
+
+class AccountOrderField(StrEnum):
+    """What a list of accounts is ordered by."""
+
+    USERNAME = "USERNAME"
+    CREATED_AT = "CREATED_AT"
+    PATH = "PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOrder:
+    """``descending`` turns the whole order round."""
+
+    field: AccountOrderField
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFilter:
+    """Which accounts of a list; None does not narrow. ``search`` is a part of the username, in any case.
+
+    ``blocked`` means that the account cannot call: itself or one above it is blocked.
+    """
+
+    search: str | None = None
+    is_reseller: bool | None = None
+    blocked: bool | None = None
+
+
+# Accounts are numbered as they are made, so the number is their order in time, and what the indexes hold.
+_COLUMNS: dict[AccountOrderField, tuple[tuple[ColumnElement[Any], ...], tuple[type, ...]]] = {
+    AccountOrderField.USERNAME: ((func.lower(Account.username), Account.__table__.c.id), (str, int)),
+    AccountOrderField.CREATED_AT: ((Account.__table__.c.id,), (int,)),
+    AccountOrderField.PATH: ((Account.__table__.c.path,), (tuple,)),
+}
+
+
+def account_page_request(
+    of: str,
+    order: AccountOrder,
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+) -> PageRequest:
+    """The page asked for of the list named ``of``. Raises: BadUserInput."""
+    return page_request(
+        f"{of}:{order.field}:{'DESC' if order.descending else 'ASC'}",
+        _COLUMNS[order.field][1],
+        first=first,
+        after=after,
+        last=last,
+        before=before,
+    )
+
+
+async def customers_of(
+    context: RequestContext, account_id: int, page: PageRequest, order: AccountOrder, wanted: AccountFilter
+) -> Page[AccountRow]:
+    """One page of the account's direct customers, batched with the pages of its siblings. Raises: BadUserInput."""
+    conditions = _conditions(wanted)
+
+    def customers(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+        return select_accounts().where(Account.parent_id == owner_id, *conditions)
+
+    return await _load(context, ("customers", page, order, wanted), account_id, page, order, customers)
+
+
+async def descendants_of(
+    context: RequestContext,
+    account_id: int,
+    page: PageRequest,
+    order: AccountOrder,
+    wanted: AccountFilter,
+    *,
+    depth_max: int | None = None,
+) -> Page[AccountRow]:
+    """One page of everything below the account, at most ``depth_max`` levels below it. Raises: BadUserInput."""
+    if depth_max is not None and depth_max < 1:
+        raise BadUserInput(f"`maxDepth` must be 1 or more, not {depth_max}.")
+    conditions = _conditions(wanted)
+
+    def descendants(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+        top = aliased(Account, name="top")
+        statement = select_accounts().join(top, below(Account.path, top)).where(top.id == owner_id, *conditions)
+        if depth_max is not None:
+            statement = statement.where(func.cardinality(Account.path) <= func.cardinality(top.path) + depth_max)
+        return statement
+
+    return await _load(context, ("descendants", page, order, wanted, depth_max), account_id, page, order, descendants)
+
+
+def below(path: Any, top: Any) -> ColumnElement[bool]:
+    """Whether ``path`` belongs to an account below ``top``: one range of the index on paths."""
+    end = func.trim_array(top.path, 1).op("||")(top.id + 1)
+    result: ColumnElement[bool] = (path > top.path) & (path < end)
+    return result
+
+
+async def _load(
+    context: RequestContext, name: Any, account_id: int, page: PageRequest, order: AccountOrder, statement: Any
+) -> Page[AccountRow]:
+    columns = _COLUMNS[order.field][0]
+
+    async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[AccountRow]]:
+        async with context.services.db.read() as connection:
+            return await pages_of_each(
+                connection, owner_ids, page, statement, columns, account_row, descending=order.descending
+            )
+
+    found = await context.loaders.loader(name, load_many).load(account_id)
+    assert found is not None
+    return found
+
+
+def _conditions(wanted: AccountFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.search:
+        if not is_storable(wanted.search):
+            raise BadUserInput("`search` has characters that no username has.")
+        conditions.append(func.strpos(func.lower(Account.username), func.lower(wanted.search)) > 0)
+    if wanted.is_reseller is not None:
+        conditions.append(Account.is_reseller.is_(wanted.is_reseller))
+    if wanted.blocked is not None:
+        above = aliased(AccountState, name="above")
+        blocked = exists(
+            select(above.account_id).where(above.account_id == func.any(Account.path), above.blocked).correlate(Account)
+        )
+        conditions.append(blocked if wanted.blocked else ~blocked)
+    return conditions
