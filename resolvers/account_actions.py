@@ -27,6 +27,8 @@ async def create_customer(
     username: str,
     password: str,
     details: Mapping[str, Any],
+    rate_list_id: int | None,
+    rate_list_given: bool,
     **settings: Any,
 ) -> CreatedAccount:
     """A customer of the viewer, or, for the operator, of any reseller. ``settings`` as `accounts.create_customer`."""
@@ -36,6 +38,8 @@ async def create_customer(
         raise NotAllowed("A reseller makes customers of its own only.", path=("resellerId",), account_id=reseller.id)
     if not reseller.is_reseller:
         raise NotAReseller("Only a reseller can have customers.", path=("resellerId",), account_id=reseller.id)
+    if rate_list_given and rate_list_id is None:
+        raise NotFound("There is no such rate list.", path=("rateListId",))
     check_bare_name(username, suffix=bare_name(reseller.username))
     check_password(password, length_min=context.services.rules.password_length_min)
     password_hash = await context.services.passwords.hash(password)
@@ -47,6 +51,7 @@ async def create_customer(
             username=username,
             password_hash=password_hash,
             details=details,
+            rate_list_id=rate_list_id,
             **settings,
         )
 

@@ -3,21 +3,25 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from schema.account import AccountQueries
+from schema.account_mutations import AccountMutations
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
+from schema.credit_mutations import CreditMutations
+from schema.node import NodeQueries
 from schema.scalars import SCALARS
 from schema.service import ServiceSchema
 from schema.settings import SettingsQueries
-from schema.viewer import ViewerQueries
+from schema.sign_in_mutations import SignInMutations
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(ViewerQueries, CallQueries, SettingsQueries):
+class Query(AccountQueries, CallQueries, NodeQueries, SettingsQueries):
     pass
 
 
-@strawberry.type(description="Everything that can be changed.")
-class Mutation(CallMutations):
+@strawberry.type(description="Everything that can be changed. Each answers what it changed, or `errors`.")
+class Mutation(SignInMutations, AccountMutations, CreditMutations, CallMutations):
     pass
 
 

@@ -1,17 +1,12 @@
 """What a caller can mend, as data: the `errors` of every payload."""
 
-from typing import TYPE_CHECKING, Annotated
-
 import strawberry
 
 from billing import errors as catalogue
 from billing.errors import Refusal
-from resolvers.accounts import visible_account
+from schema.account_row import LazyAccount, load_account
 from schema.enums import graphql_enum
 from schema.info import Info
-
-if TYPE_CHECKING:
-    from schema.account import Account
 
 ErrorCode = graphql_enum(
     catalogue.ErrorCode,
@@ -51,11 +46,8 @@ class UserError:
     account_id: strawberry.Private[int | None] = None
 
     @strawberry.field(description="The account it concerns, where there is one and the viewer may see it.")
-    async def account(self, info: Info) -> Annotated["Account", strawberry.lazy("schema.account")] | None:
-        from schema.account import Account
-
-        row = await visible_account(info.context, self.account_id)
-        return None if row is None else Account.of(row)
+    async def account(self, info: Info) -> LazyAccount | None:
+        return await load_account(info.context, self.account_id)
 
     @classmethod
     def of(cls, refusal: Refusal) -> "UserError":

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 
@@ -13,6 +13,10 @@ from schema.errors import UserError
 from schema.info import Info
 
 Payload = TypeVar("Payload")
+InputType = TypeVar("InputType")
+
+# `input: Input[LoginInput]`: the one argument of every mutation, described.
+Input = Annotated[InputType, strawberry.argument(description="Everything the mutation needs.")]
 
 
 def errors_field() -> Any:

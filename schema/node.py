@@ -2,8 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import strawberry
+
+from resolvers.context import RequestContext
+from schema.info import Info
 
 
 @strawberry.interface(description="An object with a global id, which `node` finds again.")
@@ -26,11 +31,43 @@ def split_id(text: str) -> tuple[str, str] | None:
 
 
 def number_of(kind: str, text: str | None) -> int | None:
-    """The whole number behind a global id of this kind, None where it is no such id.
-
-    Ids beyond a bigint are None as well: no row has one, and the database would refuse to compare it.
-    """
+    """The whole number behind a global id of this kind, None where it is no such id."""
     parts = split_id(text) if text is not None else None
-    if parts is None or parts[0] != kind or not (parts[1].isascii() and parts[1].isdigit()) or len(parts[1]) > 18:
-        return None
-    return int(parts[1])
+    return whole_number(parts[1]) if parts is not None and parts[0] == kind else None
+
+
+def whole_number(key: str) -> int | None:
+    """The number that a key spells, None where it spells none.
+
+    Beyond a bigint is none as well: no row has such a number, and the database would refuse to compare it.
+    """
+    return int(key) if key.isascii() and key.isdigit() and len(key) <= 18 else None
+
+
+Find = Callable[[RequestContext, str], Awaitable[Node | None]]
+_FIND: dict[str, Find] = {}
+
+
+def findable(kind: str) -> Callable[[Find], Find]:
+    """Make `node` find objects of this kind: ``async def find(context, key) -> Node | None``.
+
+    ``key`` is the part of the global id after the kind, as text from outside. None where the viewer may not see it.
+    """
+
+    def register(find: Find) -> Find:
+        _FIND[kind] = find
+        return find
+
+    return register
+
+
+@strawberry.type
+class NodeQueries:
+    @strawberry.field(description="Any object by its global id; null where there is none, or not for this viewer.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
+    ) -> Node | None:
+        info.context.require_viewer()
+        parts = split_id(id)
+        find = _FIND.get(parts[0]) if parts is not None else None
+        return None if parts is None or find is None else await find(info.context, parts[1])

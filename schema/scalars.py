@@ -17,6 +17,10 @@ from billing.money import format_money, format_percent, format_rate, parse_money
 Money = NewType("Money", int)
 Rate = NewType("Rate", int)
 Percent = NewType("Percent", int)
+BigInt = NewType("BigInt", int)
+
+# What every JSON parser keeps exactly.
+_BIG_INT_MAX = 2**53 - 1
 
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
@@ -53,6 +57,12 @@ def _parse_day(text: Any) -> date:
         raise ValueError(f"There is no such day as {text}") from None
 
 
+def _parse_big_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _BIG_INT_MAX:
+        raise ValueError("A whole number of at most 2^53 - 1 is needed")
+    return value
+
+
 def _checked(parse: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
     # graphql-core repeats a ValueError's text behind one of its own; a GraphQLError's text goes out as it is.
     def parse_value(value: Any) -> _Value:
@@ -65,7 +75,7 @@ def _checked(parse: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
 
 
 def _scalar(
-    name: str, description: str, serialize: Callable[[Any], str], parse: Callable[[Any], Any]
+    name: str, description: str, serialize: Callable[[Any], str | int], parse: Callable[[Any], Any]
 ) -> ScalarDefinition:
     return ScalarDefinition(
         name=name,
@@ -98,6 +108,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         "a markup below.",
         format_percent,
         parse_percent,
+    ),
+    BigInt: _scalar(
+        "BigInt",
+        "A whole number that may be larger than `Int` holds, such as seconds summed over many calls.",
+        int,
+        _parse_big_int,
     ),
     datetime: _scalar(
         "DateTime",
