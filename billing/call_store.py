@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import asyncpg
 
@@ -24,6 +25,15 @@ FROM call_keys JOIN calls USING (account_id, started_at, call_no)
 WHERE call_keys.call_id = ANY($1::text[])
 """  # noqa: S608 - the columns are the fields of BookedCall
 
+# What a call's rows share is sent once and looked up by position.
+_INSERT_CHARGES = """
+INSERT INTO charges (account_id, started_at, call_no, customer_id, amount_units, price_per_minute_e8, billed_s)
+SELECT account_id, ($6::timestamptz[])[call_index], ($7::bigint[])[call_index], ($8::bigint[])[call_index],
+       amount_units, price_per_minute_e8, billed_s
+FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::int[])
+     AS charge (account_id, call_index, amount_units, price_per_minute_e8, billed_s)
+"""
+
 _ADD_USAGE = """
 INSERT INTO usage_days AS usage (account_id, day, calls, duration_s, charged_units)
 SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -34,20 +44,15 @@ ON CONFLICT (account_id, day) DO UPDATE SET
 """
 
 
-class ChargeRow(NamedTuple):
-    """One row of `models.call.Charge`."""
+@dataclass(slots=True)
+class ChargeColumns:
+    """The rows of `models.call.Charge` to write, as columns; ``call_index`` is the call's position, from 1."""
 
-    account_id: int
-    started_at: datetime
-    call_no: int
-    customer_id: int
-    amount_units: int
-    price_per_minute_e8: int | None
-    billed_s: int
-    level: int
-
-
-_CHARGE_COLUMNS = list(ChargeRow._fields)
+    account_id: list[int] = field(default_factory=list)
+    call_index: list[int] = field(default_factory=list)
+    amount_units: list[int] = field(default_factory=list)
+    price_per_minute_e8: list[int | None] = field(default_factory=list)
+    billed_s: list[int] = field(default_factory=list)
 
 
 class CallNumbers:
@@ -83,11 +88,21 @@ async def insert_keys(connection: "asyncpg.Connection[Any]", calls: Sequence[Boo
 
 
 async def insert_calls(
-    connection: "asyncpg.Connection[Any]", calls: Sequence[BookedCall], charges: Sequence[ChargeRow]
+    connection: "asyncpg.Connection[Any]", calls: Sequence[BookedCall], charges: ChargeColumns
 ) -> None:
     """Write the calls and the row of each level of each call."""
     await connection.copy_records_to_table("calls", records=calls, columns=_CALL_COLUMNS)
-    await connection.copy_records_to_table("charges", records=charges, columns=_CHARGE_COLUMNS)
+    await connection.execute(
+        _INSERT_CHARGES,
+        charges.account_id,
+        charges.call_index,
+        charges.amount_units,
+        charges.price_per_minute_e8,
+        charges.billed_s,
+        [call.started_at for call in calls],
+        [call.call_no for call in calls],
+        [call.account_id for call in calls],
+    )
 
 
 async def add_usage(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from billing import balances, call_store
-from billing.call_store import CallNumbers, ChargeRow
+from billing.call_store import CallNumbers, ChargeColumns
 from billing.charge_order import Booked, BookedCall, CallStatus, ChargeOrder, Outcome
 from billing.errors import IdempotencyConflict, Refusal
 from billing.price_book import PriceBook
@@ -24,6 +24,8 @@ State = asyncpg.Record
 
 # Selected lists of accounts that were charged lately; a wrong one costs a second rating, never a wrong price.
 _SELECTIONS_MAX = 500_000
+
+_NO_USAGE = (0, 0, 0)
 
 
 class ChargingEngine:
@@ -140,17 +142,23 @@ class ChargingEngine:
             _booked_call(item, call_no, decision.overdrawn)
             for call_no, (item, decision) in zip(call_nos, accepted, strict=True)
         ]
-        charges: list[ChargeRow] = []
-        balance_changes: defaultdict[int, int] = defaultdict(int)
+        charges = ChargeColumns()
         usage: dict[tuple[int, date], tuple[int, int, int]] = {}
-        for call, (item, _) in zip(calls, accepted, strict=True):
-            day = call.started_at.astimezone(UTC).date()
-            for level, account_id in enumerate(item.order.path):
-                units = item.amounts[level]
-                charges.append(_charge_row(call, item, level, account_id))
-                balance_changes[account_id] -= units
-                count, seconds, charged = usage.get((account_id, day), (0, 0, 0))
-                usage[account_id, day] = (count + 1, seconds + call.duration_s, charged + units)
+        for index, (call, (item, _)) in enumerate(zip(calls, accepted, strict=True), 1):
+            path = item.order.path
+            charges.account_id.extend(path)
+            charges.call_index.extend([index] * len(path))
+            charges.amount_units.extend(item.amounts)
+            charges.billed_s.extend(item.billed_s)
+            charges.price_per_minute_e8.extend(item.prices_e8())
+            day, duration_s = call.started_at.astimezone(UTC).date(), call.duration_s
+            for account_id, units in zip(path, item.amounts, strict=True):
+                key = (account_id, day)
+                count, seconds, charged = usage.get(key, _NO_USAGE)
+                usage[key] = (count + 1, seconds + duration_s, charged + units)
+        balance_changes: defaultdict[int, int] = defaultdict(int)
+        for (account_id, _), (_, _, charged) in usage.items():
+            balance_changes[account_id] -= charged
         await call_store.insert_keys(connection, calls)
         await call_store.insert_calls(connection, calls, charges)
         await call_store.add_usage(connection, usage)
@@ -164,20 +172,6 @@ class _Rating(NamedTuple):
     rated: list[RatedOrder]
     selections: Mapping[int, int]
     tables: Mapping[int, RateTable]
-
-
-def _charge_row(call: BookedCall, item: RatedOrder, level: int, account_id: int) -> ChargeRow:
-    price = None if item.unpriced_level is not None else item.prices[level]
-    return ChargeRow(
-        account_id,
-        call.started_at,
-        call.call_no,
-        call.account_id,
-        item.amounts[level],
-        price.price_per_minute_e8 if price else None,
-        item.billed_s[level],
-        level,
-    )
 
 
 def _booked_call(item: RatedOrder, call_no: int, overdrawn: bool) -> BookedCall:

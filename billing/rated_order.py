@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from billing.charge_order import ChargeOrder, ChargePolicy
 from billing.errors import AccountBlocked, InsufficientCredit, NoRate, Refusal
-from billing.rating import Price, RateTable, charge, price_path
+from billing.rating import Price, RateTable, billed_seconds, charge_units, price_path
 
 
 class RatedOrder(NamedTuple):
@@ -21,6 +21,12 @@ class RatedOrder(NamedTuple):
     billed_s: Sequence[int]
     amounts: Sequence[int]
     unpriced_level: int | None
+
+    def prices_e8(self) -> list[int | None]:
+        """The price per minute of each level; None everywhere if the order has no price on one."""
+        if self.unpriced_level is not None:
+            return [None] * len(self.prices)
+        return [None if price is None else price.price_per_minute_e8 for price in self.prices]
 
 
 class Funds(NamedTuple):
@@ -45,11 +51,16 @@ def rate_order(order: ChargeOrder, base: RateTable, lists: Iterable[RateTable]) 
         return RatedOrder(order, prices, nothing, nothing, unpriced_level)
     billed_s: list[int] = []
     amounts: list[int] = []
+    increments: tuple[int, int] | None = None
+    seconds = 0
     for price in prices:
         assert price is not None
-        seconds, units = charge(price, order.duration_s)
+        # Levels mostly share the increments of the rate they descend from.
+        if increments != (price.first_increment_s, price.next_increment_s):
+            increments = (price.first_increment_s, price.next_increment_s)
+            seconds = billed_seconds(order.duration_s, *increments)
         billed_s.append(seconds)
-        amounts.append(units)
+        amounts.append(charge_units(price, seconds))
     return RatedOrder(order, prices, billed_s, amounts, None)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Date, DateTime, Index, Integer, Sequence, SmallInteger, Text, func, text
+from sqlalchemy import BigInteger, Date, DateTime, Index, Integer, Sequence, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -50,7 +50,7 @@ class Call(Base):
 class Charge(Base):
     """What one account on the path paid for one call. Its key is also the index of "latest calls of any account".
 
-    ``customer_id`` is the account that made the call; ``level`` is 0 for the operator. An unrated call has a
+    ``customer_id`` is the account that made the call. An unrated call has a
     row of amount 0 and no price on every level, so that lists and usage need no second source.
     """
 
@@ -63,7 +63,6 @@ class Charge(Base):
     amount_units: Mapped[int] = mapped_column(BigInteger)
     price_per_minute_e8: Mapped[int | None] = mapped_column(BigInteger)
     billed_s: Mapped[int] = mapped_column(Integer)
-    level: Mapped[int] = mapped_column(SmallInteger)
 
 
 class UsageDay(Base):

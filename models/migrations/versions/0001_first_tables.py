@@ -97,7 +97,6 @@ def upgrade() -> None:
         sa.Column("amount_units", sa.BigInteger(), nullable=False),
         sa.Column("price_per_minute_e8", sa.BigInteger(), nullable=True),
         sa.Column("billed_s", sa.Integer(), nullable=False),
-        sa.Column("level", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "started_at", "call_no", name=op.f("pk_charges")),
     )
     op.create_table(

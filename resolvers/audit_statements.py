@@ -1,0 +1,205 @@
+"""The statements of the audit: what the books should say, worked out from their rows, beside what they say.
+
+Each answers only rows that differ: ``(check, account_id, subject, expected, expected_max, found, found_in_all)``, at
+most `DIFFERENCES_SHOWN_MAX` of each check, ``found_in_all`` being how many there are. They are set-based and read each
+history table from one end to the other, once; nothing is asked row by row.
+"""
+
+from sqlalchemy import TextClause, text
+
+DIFFERENCES_SHOWN_MAX = 1000
+
+
+def _of_each_check(differences: str) -> str:
+    # Wrapped around every statement: a broken table must not fill the memory with millions of findings.
+    return f"""
+SELECT check_name, account_id, subject, expected, expected_max, found, found_in_all
+FROM (
+    SELECT differences.*,
+           count(*) OVER (PARTITION BY check_name) AS found_in_all,
+           row_number() OVER (PARTITION BY check_name ORDER BY account_id, subject) AS position
+    FROM ({differences}) AS differences (check_name, account_id, subject, expected, expected_max, found)
+) AS ranked
+WHERE position <= {DIFFERENCES_SHOWN_MAX}
+ORDER BY check_name, account_id, subject
+"""
+
+
+# A charge that names its call's customer, stands on that customer's path, and whose call exists, is a
+# different (call, level) from every other such charge, since (account, time, call number) is unique. So a customer's
+# calls have all their charges exactly when there are as many as calls times levels: no grouping by call is needed.
+_BOOKS = """
+WITH booked AS MATERIALIZED (
+    SELECT GROUPING(charges.account_id, charges.customer_id) AS grouping_set,
+           charges.account_id,
+           CAST(charges.started_at AT TIME ZONE 'UTC' AS date) AS day,
+           charges.customer_id,
+           count(*) AS charges,
+           sum(calls.duration_s) AS duration_s,
+           sum(charges.amount_units) AS amount_units,
+           count(*) FILTER (
+               WHERE calls.call_no IS NULL OR (charges.account_id = ANY(customers.path)) IS NOT TRUE
+           ) AS misplaced,
+           count(*) FILTER (
+               WHERE charges.account_id = charges.customer_id
+                 AND (charges.amount_units, charges.billed_s) IS DISTINCT FROM (calls.charged_units, calls.billed_s)
+           ) AS unequal
+    FROM charges
+    LEFT JOIN calls ON calls.account_id = charges.customer_id
+                   AND calls.started_at = charges.started_at AND calls.call_no = charges.call_no
+    LEFT JOIN accounts AS customers ON customers.id = charges.customer_id
+    GROUP BY GROUPING SETS (
+        (charges.account_id, CAST(charges.started_at AT TIME ZONE 'UTC' AS date)), (charges.customer_id), ()
+    )
+),
+usage AS (
+    SELECT account_id, day, charges AS calls, COALESCE(duration_s, 0) AS duration_s, amount_units AS charged_units
+    FROM booked WHERE grouping_set = 1
+),
+charged AS MATERIALIZED (
+    SELECT account_id, sum(charged_units) AS units FROM usage GROUP BY account_id
+),
+kept AS MATERIALIZED (
+    SELECT GROUPING(COALESCE(calls.account_id, keys.account_id)) AS is_total,
+           COALESCE(calls.account_id, keys.account_id) AS customer_id,
+           count(calls.call_no) AS calls,
+           count(keys.call_no) AS keys,
+           count(*) FILTER (WHERE calls.call_no IS NULL OR keys.call_no IS NULL) AS unmatched
+    FROM calls
+    FULL JOIN call_keys AS keys ON keys.account_id = calls.account_id AND keys.started_at = calls.started_at
+                               AND keys.call_no = calls.call_no AND keys.call_id = calls.call_id
+    GROUP BY GROUPING SETS ((COALESCE(calls.account_id, keys.account_id)), ())
+),
+credited AS (
+    SELECT account_id, sum(amount_units) AS units FROM credit_transactions GROUP BY account_id
+),
+spent AS (
+    SELECT account_id, id, balance_after_units,
+           sum(amount_units) OVER (PARTITION BY account_id ORDER BY id) AS credited_units,
+           lag(balance_after_units) OVER (PARTITION BY account_id ORDER BY id) + amount_units AS units_max
+    FROM credit_transactions
+)
+"""
+
+# What an account has spent between two credit transactions is only known to lie between nothing and all its charges.
+_BOOKS_DIFFERENCES = """
+SELECT 'BALANCE', account_id, NULL, COALESCE(credited.units, 0) - COALESCE(charged.units, 0), CAST(NULL AS numeric),
+       CAST(state.balance_units AS numeric)
+FROM account_state AS state LEFT JOIN credited USING (account_id) LEFT JOIN charged USING (account_id)
+WHERE state.balance_units <> COALESCE(credited.units, 0) - COALESCE(charged.units, 0)
+UNION ALL
+SELECT 'HELD', account_id, NULL, 0, NULL, held_units FROM account_state WHERE held_units <> 0
+UNION ALL
+SELECT figure.check_name, account_id, CAST(day AS text), figure.expected, NULL, figure.found
+FROM usage FULL JOIN usage_days USING (account_id, day)
+CROSS JOIN LATERAL (VALUES
+    ('USAGE_CALLS', COALESCE(usage.calls, 0), COALESCE(usage_days.calls, 0)),
+    ('USAGE_DURATION', COALESCE(usage.duration_s, 0), COALESCE(usage_days.duration_s, 0)),
+    ('USAGE_CHARGED', COALESCE(usage.charged_units, 0), COALESCE(usage_days.charged_units, 0))
+) AS figure (check_name, expected, found)
+WHERE figure.expected <> figure.found
+UNION ALL
+SELECT 'BALANCE_AFTER', account_id, CAST(id AS text),
+       spent.credited_units - COALESCE(charged.units, 0), COALESCE(spent.units_max, spent.credited_units),
+       balance_after_units
+FROM spent LEFT JOIN charged USING (account_id)
+WHERE balance_after_units NOT BETWEEN spent.credited_units - COALESCE(charged.units, 0)
+                                  AND COALESCE(spent.units_max, spent.credited_units)
+UNION ALL
+SELECT 'SUSPECT', customer_id, NULL, NULL, NULL, NULL
+FROM (SELECT * FROM booked WHERE grouping_set = 2) AS booked
+FULL JOIN (SELECT * FROM kept WHERE is_total = 0) AS kept USING (customer_id)
+LEFT JOIN accounts ON accounts.id = customer_id
+WHERE COALESCE(booked.charges, 0) <> COALESCE(kept.calls * cardinality(accounts.path), 0)
+   OR booked.misplaced > 0 OR booked.unequal > 0 OR kept.unmatched > 0
+UNION ALL
+SELECT 'CHARGES_READ', NULL, NULL, NULL, NULL, charges FROM booked WHERE grouping_set = 3
+UNION ALL
+SELECT 'CALLS_READ', NULL, NULL, NULL, NULL, calls FROM kept WHERE is_total = 1
+"""
+
+# Only where customers are suspect: which of their calls it is.
+_CALLS_OF_SUSPECTS = """
+WITH charged AS MATERIALIZED (
+    SELECT charges.customer_id AS account_id, charges.started_at, charges.call_no, count(*) AS charges,
+           count(*) FILTER (WHERE charges.account_id = ANY(customers.path)) AS placed,
+           min(charges.amount_units) FILTER (WHERE charges.account_id = charges.customer_id) AS amount_units,
+           min(charges.billed_s) FILTER (WHERE charges.account_id = charges.customer_id) AS billed_s
+    FROM charges LEFT JOIN accounts AS customers ON customers.id = charges.customer_id
+    WHERE charges.customer_id = ANY(:suspects)
+    GROUP BY charges.customer_id, charges.started_at, charges.call_no
+),
+calls_of_suspects AS MATERIALIZED (
+    SELECT account_id, started_at, calls.call_no, COALESCE(calls.call_id, 'call number ' || call_no) AS subject,
+           calls.call_id, calls.charged_units, calls.billed_s AS call_billed_s, cardinality(customers.path) AS levels,
+           charged.charges, charged.placed, charged.amount_units, charged.billed_s
+    FROM (SELECT * FROM calls WHERE account_id = ANY(:suspects)) AS calls
+    FULL JOIN charged USING (account_id, started_at, call_no)
+    LEFT JOIN accounts AS customers ON customers.id = account_id
+)
+"""
+
+_CALLS_DIFFERENCES = """
+SELECT 'CHARGE_ROWS', account_id, subject, CASE WHEN call_id IS NULL THEN 0 ELSE COALESCE(levels, 0) END, CAST(NULL AS bigint),
+       COALESCE(CASE WHEN call_id IS NULL THEN charges ELSE placed END, 0)
+FROM calls_of_suspects
+WHERE call_id IS NULL OR placed IS DISTINCT FROM levels
+UNION ALL
+SELECT 'CHARGE_ROWS_ELSEWHERE', account_id, subject, 0, NULL, charges - placed
+FROM calls_of_suspects WHERE call_id IS NOT NULL AND charges > placed
+UNION ALL
+SELECT 'CALL_CHARGED', account_id, subject, amount_units, NULL, charged_units
+FROM calls_of_suspects WHERE amount_units <> charged_units
+UNION ALL
+SELECT 'CALL_BILLED', account_id, subject, billed_s, NULL, call_billed_s
+FROM calls_of_suspects WHERE billed_s <> call_billed_s
+UNION ALL
+SELECT 'CALL_KEY', calls.account_id, calls.subject, 1, NULL, 0
+FROM calls_of_suspects AS calls
+WHERE call_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM call_keys AS keys
+    WHERE (keys.call_id, keys.account_id, keys.started_at, keys.call_no)
+        = (calls.call_id, calls.account_id, calls.started_at, calls.call_no))
+UNION ALL
+SELECT 'KEY_WITHOUT_CALL', keys.account_id, keys.call_id, 0, NULL, 1
+FROM call_keys AS keys
+WHERE keys.account_id = ANY(:suspects) AND NOT EXISTS (
+    SELECT FROM calls
+    WHERE (keys.call_id, keys.account_id, keys.started_at, keys.call_no)
+        = (calls.call_id, calls.account_id, calls.started_at, calls.call_no))
+"""
+
+_TREE_DIFFERENCES = """
+SELECT 'PATH', account.id, NULL, CAST(parent.path || account.id AS text), NULL, CAST(account.path AS text)
+FROM accounts AS account LEFT JOIN accounts AS parent ON parent.id = account.parent_id
+WHERE account.path IS DISTINCT FROM parent.path || account.id
+UNION ALL
+SELECT 'USERNAME', account.id, NULL,
+       split_part(account.username, '*', 1) || COALESCE('*' || split_part(parent.username, '*', 1), ''), NULL,
+       account.username
+FROM accounts AS account LEFT JOIN accounts AS parent ON parent.id = account.parent_id
+WHERE account.username
+   <> split_part(account.username, '*', 1) || COALESCE('*' || split_part(parent.username, '*', 1), '')
+UNION ALL
+SELECT DISTINCT 'RESELLER', parent.id, NULL, 'a reseller, since it has customers', NULL, 'no reseller'
+FROM accounts AS account JOIN accounts AS parent ON parent.id = account.parent_id WHERE NOT parent.is_reseller
+UNION ALL
+SELECT 'STATE', account.id, NULL, 'a row of state', NULL, 'none'
+FROM accounts AS account LEFT JOIN account_state ON account_state.account_id = account.id
+WHERE account_state.account_id IS NULL
+UNION ALL
+SELECT 'CREDIT_KEY', keys.account_id, keys.key, 'a credit transaction', NULL, 'none'
+FROM idempotency_keys AS keys
+LEFT JOIN credit_transactions AS credit
+       ON (credit.account_id, credit.created_at, credit.id)
+        = (keys.account_id, keys.transaction_created_at, keys.transaction_id)
+WHERE credit.id IS NULL
+"""
+
+TREE: TextClause = text(_of_each_check(_TREE_DIFFERENCES))
+BOOKS: TextClause = text(_BOOKS + _of_each_check(_BOOKS_DIFFERENCES))
+CALLS_OF_SUSPECTS: TextClause = text(_CALLS_OF_SUSPECTS + _of_each_check(_CALLS_DIFFERENCES))
+COUNTS: TextClause = text(
+    "SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM credit_transactions) AS credit, "
+    "(SELECT count(*) FROM usage_days) AS usage_days"
+)
