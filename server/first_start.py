@@ -5,7 +5,7 @@ import secrets
 from sqlalchemy import select, text
 
 from billing.accounts import create_operator
-from billing.passwords import Passwords, check_password
+from billing.passwords import check_password
 from models.database import Database
 from models.tables import Account
 from server.settings import Settings
@@ -23,7 +23,7 @@ async def ensure_operator(database: Database, settings: Settings) -> str | None:
     chosen = settings.operator_password.get_secret_value() if settings.operator_password else None
     password = chosen or secrets.token_urlsafe(12)
     check_password(password, length_min=settings.password_length_min)
-    password_hash = await Passwords().hash(password)
+    password_hash = await settings.passwords().hash(password)
     async with database.transaction() as tx:
         await tx.execute(text("SELECT pg_advisory_xact_lock(hashtext('tollpath first start'))"))
         if await tx.scalar(select(Account.id).where(Account.parent_id.is_(None))) is not None:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from billing.batcher import Batcher
 from billing.charging import ChargingEngine
-from billing.passwords import Passwords
 from billing.price_book import PriceBook
 from models.database import Database
 from resolvers.account_directory import AccountDirectory
@@ -23,7 +22,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
         yield Services(
             db=database,
             rules=settings.rules(),
-            passwords=Passwords(),
+            passwords=settings.passwords(),
             charging=batcher,
             feed=None,
             price_book=price_book,

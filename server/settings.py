@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.exc import ArgumentError
 
+from billing.passwords import Passwords
 from models.database import database_url
 from resolvers.context import Rules
 
@@ -86,6 +87,10 @@ class Settings(BaseSettings):
         "without it a random one is made and printed once.",
     )
     password_length_min: int = Field(4, ge=1, le=1000, description="Characters a password has at least.")
+    password_hash_memory_kib: int = Field(
+        64 * 1024, ge=8, le=1024 * 1024, description="Memory that each password hash takes (Argon2id), in KiB."
+    )
+    password_hash_rounds: int = Field(3, ge=1, le=100, description="Passes of each password hash over its memory.")
     session_ttl_s: int = Field(30 * 86_400, ge=60, le=10 * 366 * 86_400, description="Life of a sign-in, in seconds.")
     currency: Annotated[str, AfterValidator(_currency)] = Field(
         "EUR", description="Currency of every amount (ISO 4217)."
@@ -117,6 +122,10 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people (text) or for machines (json, one object a line)."
     )
+
+    def passwords(self) -> Passwords:
+        """Password hashing at the cost that the settings name."""
+        return Passwords(rounds=self.password_hash_rounds, memory_kib=self.password_hash_memory_kib)
 
     def rules(self) -> Rules:
         """The part that resolvers and rules need."""

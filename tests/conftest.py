@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from models.database import Database
 from models.migrations.run import migrate
 from server.embedded_postgres import EmbeddedPostgres
+from tests.graphql_client import Api, running_api
 
 TEMPLATE = "migrated_template"
 
@@ -62,3 +63,10 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def api(database_url: str) -> AsyncIterator[Api]:
+    """The application on `database_url`, with an operator, to ask through GraphQL."""
+    async with running_api(database_url) as api:
+        yield api
