@@ -65,6 +65,8 @@ async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[]
         app,
         http="httptools",
         ws="websockets-sansio",
+        # Compression keeps some 300 KB for each connection, and there are thousands; events are short.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -5,22 +5,48 @@ import sys
 from typing import Literal
 
 import structlog
+from structlog.typing import Processor
+
+_TRACEBACK_WITHOUT_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"]) -> None:
-    """Write events of ``level`` and above to standard error, as text for people or one JSON object a line."""
-    processors: list[structlog.typing.Processor] = [
+    """Write events of ``level`` and above to standard error, as text for people or one JSON object a line.
+
+    What libraries log comes out the same way, from warnings on. Tracebacks never show local variables: they hold
+    tokens and passwords.
+    """
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if form == "json":
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    else:
-        processors += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    writing = _writing(form)
+    threshold = getattr(logging, level.upper())
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        processors=[*shared, *writing],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *writing],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.WARNING))
+
+
+def _writing(form: Literal["text", "json"]) -> list[Processor]:
+    if form == "json":
+        return [
+            structlog.processors.ExceptionRenderer(_TRACEBACK_WITHOUT_LOCALS),
+            structlog.processors.JSONRenderer(),
+        ]
+    return [
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    ]

@@ -37,6 +37,24 @@ class Seen:
         self.changes = 0
         self.open_subscriptions = 0
         self.contexts: list[RequestContext] = []
+        self._no_subscription = asyncio.Event()
+
+    @contextmanager
+    def subscription(self) -> Iterator[None]:
+        """Counts a subscription for as long as its resolver lives."""
+        self._no_subscription.clear()
+        self.open_subscriptions += 1
+        try:
+            yield
+        finally:
+            self.open_subscriptions -= 1
+            if not self.open_subscriptions:
+                self._no_subscription.set()
+
+    async def no_subscription(self) -> None:
+        """Wait until the last of them has ended."""
+        async with asyncio.timeout(5):
+            await self._no_subscription.wait()
 
 
 @strawberry.type
@@ -109,13 +127,13 @@ class Tick:
 class Subscription:
     @strawberry.subscription
     async def countdown(self, info: Info, start: int) -> AsyncIterator[Tick]:
-        with counted(seen(info.context)):
+        with seen(info.context).subscription():
             for left in range(start, -1, -1):
                 yield Tick(left=left)
 
     @strawberry.subscription
     async def forever(self, info: Info) -> AsyncIterator[Tick]:
-        with counted(seen(info.context)):
+        with seen(info.context).subscription():
             yield Tick(left=1)
             await asyncio.Event().wait()
 
@@ -145,15 +163,6 @@ def seen(context: RequestContext) -> Seen:
     return found
 
 
-@contextmanager
-def counted(what: Seen) -> Iterator[None]:
-    what.open_subscriptions += 1
-    try:
-        yield
-    finally:
-        what.open_subscriptions -= 1
-
-
 def viewer_of(token: str | None) -> Viewer | None:
     if token != "good":
         return None
@@ -162,26 +171,31 @@ def viewer_of(token: str | None) -> Viewer | None:
     )
 
 
-def http_face(what: Seen) -> Starlette:
-    """The face on the small schema. The token "good" is somebody's; "database away" finds no database."""
+class Face:
+    """The HTTP face on the small schema; ``seen`` may be replaced between tests.
 
-    async def open_context(token: str | None, request_id: str) -> RequestContext:
+    The token "good" is somebody's; with "database away" no database is found.
+    """
+
+    def __init__(self) -> None:
+        self.seen = Seen()
+        config = StrawberryConfig(scalar_map={Opaque: strawberry.scalar(name="Opaque", serialize=lambda value: value)})
+        schema = ServiceSchema(Query, Mutation, Subscription, config=config)
+        graphql = GraphQLEndpoint(schema, self._open_context, body_bytes_max=BODY_BYTES_MAX)
+        self.app = Starlette(
+            routes=[
+                Route("/graphql", graphql),
+                WebSocketRoute("/graphql", graphql),
+                Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
+            ]
+        )
+
+    async def _open_context(self, token: str | None, request_id: str) -> RequestContext:
         if token == "database away":
             await read_of_no_database()
-        context = RequestContext(services=what, viewer=viewer_of(token), request_id=request_id)
-        what.contexts.append(context)
+        context = RequestContext(services=self.seen, viewer=viewer_of(token), request_id=request_id)
+        self.seen.contexts.append(context)
         return context
-
-    config = StrawberryConfig(scalar_map={Opaque: strawberry.scalar(name="Opaque", serialize=lambda value: value)})
-    schema = ServiceSchema(Query, Mutation, Subscription, config=config)
-    graphql = GraphQLEndpoint(schema, open_context, body_bytes_max=BODY_BYTES_MAX)
-    return Starlette(
-        routes=[
-            Route("/graphql", graphql),
-            WebSocketRoute("/graphql", graphql),
-            Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
-        ]
-    )
 
 
 class _Server(uvicorn.Server):

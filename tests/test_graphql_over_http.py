@@ -8,20 +8,25 @@ import httpx
 import pytest
 import structlog.testing
 
-from tests.http_face import BODY_BYTES_MAX, Seen, http_face
+from tests.http_face import BODY_BYTES_MAX, Face, Seen
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 
 
 @pytest.fixture
-def seen() -> Seen:
-    return Seen()
+def face() -> Face:
+    return Face()
 
 
 @pytest.fixture
-async def client(seen: Seen) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=http_face(seen))
+def seen(face: Face) -> Seen:
+    return face.seen
+
+
+@pytest.fixture
+async def client(face: Face) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=face.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tollpath.test") as client:
         del client.headers["accept"]
         yield client

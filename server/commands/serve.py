@@ -15,6 +15,7 @@ from server.commands.common import (
     write,
 )
 from server.listening import ListenError, address_of, bind, serve_http
+from server.logs import configure_logs
 from server.settings import Settings
 
 
@@ -30,6 +31,7 @@ def serve(
     from server.app import create_app
 
     settings = settings_for_command(host=host, port=port, data_dir=data_dir)
+    configure_logs(settings.log_level, settings.log_format)
     try:
         bound = bind(settings.host, settings.port)
     except ListenError as error:
