@@ -25,6 +25,8 @@ SELECT account_id, balance_units, held_units, credit_limit_units, rate_list_id, 
 FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR NO KEY UPDATE
 """
 
+_SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id = ANY($1::bigint[])"
+
 _APPLY = """
 WITH changed AS (
     UPDATE account_state AS state
@@ -60,6 +62,12 @@ async def lock_states(connection: "asyncpg.Connection[Any]", account_ids: Iterab
     Each record also has ``pricing_epoch``, as of the start of the statement.
     """
     return await connection.fetch(_LOCK, sorted(account_ids))
+
+
+async def selected_lists(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> dict[int, int]:
+    """The selected rate list of each account, as of now and not locked."""
+    rows = await connection.fetch(_SELECTED, list(account_ids))
+    return {row["account_id"]: row["rate_list_id"] for row in rows}
 
 
 def available_units(state: asyncpg.Record) -> int | None:

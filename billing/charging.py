@@ -35,7 +35,7 @@ class ChargingEngine:
         self._price_book = price_book
         self._call_numbers = CallNumbers()
         self._selections: Mapping[int, int] = {}
-        self._tables: Mapping[int, RateTable] = {}
+        self._epoch = 0
 
     async def apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]) -> list[Outcome]:
         """Charge the orders in their sequence and commit; answers one outcome an order.
@@ -67,11 +67,11 @@ class ChargingEngine:
         self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]
     ) -> list[Outcome]:
         account_ids = {account_id for order in orders for account_id in order.path}
-        rating = self._rate_early(orders)
+        early = await self._rate_early(connection, account_ids, orders)
         async with connection.transaction():
             states = {row["account_id"]: row for row in await balances.lock_states(connection, account_ids)}
             booked_before = await call_store.find_calls(connection, [order.call_id for order in orders])
-            rating = await self._confirm(connection, rating, orders, states)
+            rating = await self._confirm(connection, early, orders, states)
             new = [item for item in rating.rated if item.order.call_id not in booked_before]
             funds = {
                 account_id: Funds(state["blocked"], balances.available_units(state))
@@ -87,31 +87,37 @@ class ChargingEngine:
             for order in orders
         ]
 
-    def _rate_early(self, orders: Sequence[ChargeOrder]) -> "_Rating | None":
-        """Rate with the lists these accounts had lately, so that no lock is held meanwhile; None if not all known."""
-        try:
-            return self._rate(orders, self._selections, self._tables)
-        except LookupError:
-            return None
+    async def _rate_early(
+        self, connection: "asyncpg.Connection[Any]", account_ids: set[int], orders: Sequence[ChargeOrder]
+    ) -> "_Rating":
+        """Rate with the lists these accounts had lately, so that no lock is held meanwhile."""
+        unknown = account_ids - self._selections.keys()
+        if unknown:
+            self._remember(await balances.selected_lists(connection, unknown))
+        selections = self._selections
+        wanted = {selections[account_id] for account_id in account_ids}
+        tables = await self._price_book.refresh(connection, self._epoch, wanted)
+        return self._rate(orders, selections, tables)
 
     async def _confirm(
         self,
         connection: "asyncpg.Connection[Any]",
-        early: "_Rating | None",
+        early: "_Rating",
         orders: Sequence[ChargeOrder],
         states: Mapping[int, State],
     ) -> "_Rating":
         """The rating that holds for the locked states: the early one if neither a list nor a selection changed."""
-        epoch = max(state["pricing_epoch"] for state in states.values())
         selections = {account_id: state["rate_list_id"] for account_id, state in states.items()}
-        tables = await self._price_book.refresh(connection, epoch, selections.values())
-        if early is not None and early.tables is tables and early.selections.items() >= selections.items():
+        self._epoch = max(state["pricing_epoch"] for state in states.values())
+        tables = await self._price_book.refresh(connection, self._epoch, selections.values())
+        if early.tables is tables and early.selections.items() >= selections.items():
             return early
-        if len(self._selections) > _SELECTIONS_MAX:
-            self._selections = {}
-        self._selections = {**self._selections, **selections}
-        self._tables = tables
-        return self._rate(orders, self._selections, tables)
+        self._remember(selections)
+        return self._rate(orders, selections, tables)
+
+    def _remember(self, selections: Mapping[int, int]) -> None:
+        known = self._selections if len(self._selections) < _SELECTIONS_MAX else {}
+        self._selections = {**known, **selections}
 
     def _rate(
         self, orders: Sequence[ChargeOrder], selections: Mapping[int, int], tables: Mapping[int, RateTable]
