@@ -82,28 +82,6 @@ async def base_rate_list_id(tx: AsyncConnection) -> int:
     return (await tx.execute(select(RateList.id).where(RateList.is_base))).scalar_one()
 
 
-async def lock_selectable(tx: AsyncConnection, *, rate_list_id: int, reseller_id: int) -> int:
-    """Check that ``reseller_id`` may select the list for a customer, and keep it from being deleted meanwhile.
-
-    A reseller selects predefined lists and its own. Answers the list's percentage (1e-4 %), see `losing_warning`.
-    Locks: the list (shared). Raises: NotFound.
-    """
-    statement = (
-        select(RateList.discount_e4)
-        .where(
-            RateList.id == rate_list_id,
-            RateList.deleted_at.is_(None),
-            RateList.is_base.is_(False),
-            (RateList.owner_id == reseller_id) | RateList.owner_id.is_(None),
-        )
-        .with_for_update(read=True, key_share=True)
-    )
-    discount_e4: int | None = await tx.scalar(statement)
-    if discount_e4 is None:
-        raise NotFound("There is no such rate list.", path=("rateListId",))
-    return discount_e4
-
-
 async def lock_changeable(tx: AsyncConnection, rate_list_id: int) -> Any:
     """The list's row (id, owner_id, name, discount_e4, is_base), locked together with all pricing.
 

@@ -77,23 +77,26 @@ def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: dat
     markup has made a price that cannot be booked (above `billing.money.RATE_E8_MAX`). A level whose upper level has
     no rate at all starts from its own list's entries alone; the call is refused anyway.
     """
+    return [price if _is_usable(price) else None for price in price_levels(base, lists, number, at)]
+
+
+def price_levels(base: RateTable, lists: Iterable[RateTable], number: str, at: datetime) -> list[Price | None]:
+    """`price_path` before it is decided what is usable: blocked prices are in it, None is where no rate matches."""
     current = base.match(number, at)
-    prices = [_usable(current)]
+    prices = [current]
     for table in lists:
         current = _next_level(current, table, number, at)
-        prices.append(_usable(current))
+        prices.append(current)
     return prices
 
 
-def _usable(price: Price | None) -> Price | None:
-    if (
-        price is None
-        or price.blocked
-        or price.price_per_minute_e8 > RATE_E8_MAX
-        or price.connection_fee_e8 > RATE_E8_MAX
-    ):
-        return None
-    return price
+def _is_usable(price: Price | None) -> bool:
+    return (
+        price is not None
+        and not price.blocked
+        and price.price_per_minute_e8 <= RATE_E8_MAX
+        and price.connection_fee_e8 <= RATE_E8_MAX
+    )
 
 
 def _next_level(upper: Price | None, table: RateTable, number: str, at: datetime) -> Price | None:
