@@ -22,7 +22,7 @@ FROM (
 ) AS ranked
 WHERE position <= {DIFFERENCES_SHOWN_MAX}
 ORDER BY check_name, account_id, subject
-"""
+"""  # noqa: S608 - both parts are constants of this file
 
 
 # A charge that names its call's customer, stands on that customer's path, and whose call exists, is a
@@ -140,8 +140,8 @@ calls_of_suspects AS MATERIALIZED (
 """
 
 _CALLS_DIFFERENCES = """
-SELECT 'CHARGE_ROWS', account_id, subject, CASE WHEN call_id IS NULL THEN 0 ELSE COALESCE(levels, 0) END, CAST(NULL AS bigint),
-       COALESCE(CASE WHEN call_id IS NULL THEN charges ELSE placed END, 0)
+SELECT 'CHARGE_ROWS', account_id, subject, CASE WHEN call_id IS NULL THEN 0 ELSE COALESCE(levels, 0) END,
+       CAST(NULL AS bigint), COALESCE(CASE WHEN call_id IS NULL THEN charges ELSE placed END, 0)
 FROM calls_of_suspects
 WHERE call_id IS NULL OR placed IS DISTINCT FROM levels
 UNION ALL

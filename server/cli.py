@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from server.commands.audit import audit_books
 from server.commands.common import CommandError, say
 from server.commands.export_schema import export_schema
 from server.commands.import_rates import import_rates
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("serve")(serve)
 app.command("migrate")(migrate)
 app.command("import-rates")(import_rates)
+app.command("audit")(audit_books)
 app.command("export-schema")(export_schema)
 app.command("make-migration")(make_migration)
 app.command("settings")(settings)

@@ -1,0 +1,124 @@
+"""The audit: every figure that is kept is worked out again from the rows it stands for, and compared.
+
+    balance          credit transactions - charges
+    held             nothing, as long as there are no holds
+    usage of a day   the account's charges of that day, with the talked time of their calls
+    calls            one key each, and one charge on each level of the caller's path; the last is the call's own amount
+    balance after    the account's balance before it + its amount, less what calls may have taken in between
+    tree             a path is the parent's and the own id; a username ends with the parent's bare name
+
+It reads one snapshot, so it may run while calls are charged, and changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.money import format_money
+from models.database import Database
+from resolvers.audit_statements import BOOKS, CALLS_OF_SUSPECTS, COUNTS, TREE
+
+
+class Check(StrEnum):
+    """What is compared; the subject of a difference is in brackets."""
+
+    BALANCE = "BALANCE"
+    HELD = "HELD"
+    BALANCE_AFTER = "BALANCE_AFTER"  # id of the credit transaction
+    CREDIT_KEY = "CREDIT_KEY"  # the idempotency key
+    USAGE_CALLS = "USAGE_CALLS"  # UTC day
+    USAGE_DURATION = "USAGE_DURATION"  # UTC day
+    USAGE_CHARGED = "USAGE_CHARGED"  # UTC day
+    CALL_KEY = "CALL_KEY"  # callId
+    KEY_WITHOUT_CALL = "KEY_WITHOUT_CALL"  # callId
+    CHARGE_ROWS = "CHARGE_ROWS"  # callId
+    CHARGE_ROWS_ELSEWHERE = "CHARGE_ROWS_ELSEWHERE"  # callId
+    CALL_CHARGED = "CALL_CHARGED"  # callId
+    CALL_BILLED = "CALL_BILLED"  # callId
+    PATH = "PATH"
+    USERNAME = "USERNAME"
+    RESELLER = "RESELLER"
+    STATE = "STATE"
+
+
+_OF_MONEY = frozenset({Check.BALANCE, Check.HELD, Check.BALANCE_AFTER, Check.USAGE_CHARGED, Check.CALL_CHARGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure that is not what the rows say. ``username`` is None where the rows name an account there is not."""
+
+    check: Check
+    account_id: int
+    username: str | None
+    subject: str | None
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What was read, and what differs.
+
+    ``differences_in_all`` may be more than ``differences``, which has at most 1,000 of each check.
+    """
+
+    accounts: int
+    credit_transactions: int
+    calls: int
+    charges: int
+    usage_days: int
+    differences: tuple[Difference, ...]
+    differences_in_all: int
+
+
+async def audit(db: Database) -> AuditReport:
+    """Compare the whole books in one REPEATABLE READ snapshot. Takes no locks."""
+    async with db.transaction() as tx:
+        await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        # Millions of rows take their time, and this connection alone may have it.
+        await tx.execute(text("SET LOCAL statement_timeout = 0"))
+        await tx.execute(text("SET LOCAL work_mem = '64MB'"))
+        counts = (await tx.execute(COUNTS)).one()
+        rows = [*await tx.execute(TREE), *await tx.execute(BOOKS)]
+        suspects = [row.account_id for row in rows if row.check_name == "SUSPECT"]
+        if suspects:
+            rows += await tx.execute(CALLS_OF_SUSPECTS, {"suspects": suspects})
+        read = {row.check_name: int(row.found) for row in rows if row.check_name.endswith("_READ")}
+        found = [row for row in rows if row.check_name in Check.__members__]
+        names = await _usernames(tx, {row.account_id for row in found})
+    return AuditReport(
+        accounts=counts.accounts,
+        credit_transactions=counts.credit,
+        calls=read["CALLS_READ"],
+        charges=read["CHARGES_READ"],
+        usage_days=counts.usage_days,
+        differences=tuple(_difference(row, names) for row in found),
+        differences_in_all=sum({row.check_name: row.found_in_all for row in found}.values()),
+    )
+
+
+async def _usernames(tx: AsyncConnection, account_ids: Iterable[int]) -> dict[int, str]:
+    rows = await tx.execute(
+        text("SELECT id, username FROM accounts WHERE id = ANY(:account_ids)"), {"account_ids": list(account_ids)}
+    )
+    return {row.id: row.username for row in rows}
+
+
+def _difference(row: Any, names: dict[int, str]) -> Difference:
+    check = Check(row.check_name)
+    expected = _shown(check, row.expected)
+    if row.expected_max is not None and row.expected_max != row.expected:
+        expected = f"{expected} to {_shown(check, row.expected_max)}"
+    return Difference(check, row.account_id, names.get(row.account_id), row.subject, expected, _shown(check, row.found))
+
+
+def _shown(check: Check, value: str | int | Decimal | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or "none"
+    return format_money(int(value)) if check in _OF_MONEY else str(int(value))
