@@ -36,8 +36,9 @@ async def npm_packages(request: pytest.FixtureRequest) -> None:
     version = (await output_of("node", "--version")).decode().strip().removeprefix("v") if found else "0"
     if int(version.partition(".")[0]) < NODE_VERSION_MIN:
         reason = f"Node.js {NODE_VERSION_MIN} is not here: the audits and npm clients of GraphQL over HTTP DID NOT RUN"
-        reporter: Any = request.config.pluginmanager.getplugin("terminalreporter")
-        reporter.write_line(f"\n!!! {reason} !!!", red=True, bold=True)
+        plugins: Any = request.config.pluginmanager
+        with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+            plugins.getplugin("terminalreporter").write_line(f"\n!!! {reason} !!!", red=True, bold=True)
         pytest.skip(reason)
     installed = FOLDER / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
