@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, select, text
 
 from billing.charge_order import BookedCall
+from billing.errors import InvalidNumber
+from billing.phone_number import parse_number
 from billing.texts import is_storable
 from models.tables import Call, CallKey, Charge
 from resolvers.access import AccountPath, visible_path
-from resolvers.accounts import AccountRow, visible_account
+from resolvers.accounts import visible_account
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest, page_of, pages_of_each
+from resolvers.request_errors import BadUserInput
 
 CALLS_PAGE_SIZE_MAX = 500
 
@@ -27,6 +31,13 @@ _CHARGES = text(
 )
 
 
+class SortDirection(StrEnum):
+    """ASC: the oldest first; DESC: the newest first."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
 @dataclass(frozen=True, slots=True)
 class CallFilter:
     """Which calls of an account: started at or after ``since`` and before ``until``, to numbers with this prefix."""
@@ -34,12 +45,25 @@ class CallFilter:
     since: datetime | None = None
     until: datetime | None = None
     number_prefix: str | None = None
-    oldest_first: bool = False
+    direction: SortDirection = SortDirection.DESC
 
     @property
     def order(self) -> str:
         """Names the list's order for its cursors."""
-        return f"calls:{'ASC' if self.oldest_first else 'DESC'}"
+        return f"calls:{self.direction}"
+
+
+def call_filter(
+    since: datetime | None, until: datetime | None, number: str | None, direction: SortDirection
+) -> CallFilter:
+    """A checked filter; ``number`` is the beginning of a called number in any form a number may be given in.
+
+    Raises: BadUserInput.
+    """
+    try:
+        return CallFilter(since, until, None if number is None else parse_number(number), direction)
+    except InvalidNumber as refusal:
+        raise BadUserInput(refusal.message) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +105,14 @@ async def call_by_call_id(context: RequestContext, call_id: str) -> BookedCall |
 
 
 async def calls_page(
-    context: RequestContext, account: AccountRow, chosen: CallFilter, request: PageRequest
+    context: RequestContext, account_id: int, chosen: CallFilter, request: PageRequest
 ) -> Page[BookedCall]:
     """A page of the calls of an account and everything below it; batched with the pages of its siblings.
 
     Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key.
     """
 
-    def statement(account_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    def statement(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
         found = (
             select(*_CALL_COLUMNS)
             .select_from(Charge)
@@ -100,7 +124,7 @@ async def calls_page(
                     Call.call_no == Charge.call_no,
                 ),
             )
-            .where(Charge.account_id == account_id)
+            .where(Charge.account_id == owner_id)
         )
         if chosen.since is not None:
             found = found.where(Charge.started_at >= chosen.since)
@@ -119,10 +143,10 @@ async def calls_page(
                 statement,
                 [Charge.started_at.expression, Charge.call_no.expression],
                 booked_call,
-                descending=not chosen.oldest_first,
+                descending=chosen.direction is SortDirection.DESC,
             )
 
-    page = await context.loaders.loader(("calls", chosen, request), load_many).load(account.id)
+    page = await context.loaders.loader(("calls", chosen, request), load_many).load(account_id)
     return page if page is not None else page_of([], request, booked_call)
 
 

@@ -8,6 +8,7 @@ import strawberry
 from resolvers.accounts import AccountRow, visible_account_by_username
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput
+from schema.account_calls import AccountCalls
 from schema.account_row import load_account
 from schema.account_tree import AccountTree
 from schema.api_token import AccountApiTokens
@@ -28,7 +29,7 @@ class Address:
 
 
 @strawberry.type(description="An account of the reseller tree: a customer, a reseller, or the operator at the top.")
-class Account(Node, AccountTree, AccountCredit, AccountUsage, AccountApiTokens):
+class Account(Node, AccountTree, AccountCredit, AccountCalls, AccountUsage, AccountApiTokens):
     username: str = strawberry.field(description="The full username, `name*suffix`. It never changes.")
     depth: int = strawberry.field(description="How many levels it is below the operator, who is at 0.")
     is_reseller: bool = strawberry.field(description="Whether it may have customers. Once set, this stays.")

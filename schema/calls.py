@@ -1,25 +1,20 @@
 """Calls: the type, what each visible level paid, and how to find one."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
 from billing import charge_order
 from billing.charge_order import BookedCall
 from resolvers import calls
-from resolvers.accounts import AccountRow, visible_account
-from resolvers.calls import CallFilter, ChargeRow
+from resolvers.calls import ChargeRow
+from resolvers.context import RequestContext
+from schema.account_row import LazyAccount, load_account
 from schema.enums import graphql_enum
 from schema.info import Info
-from schema.node import Node, global_id
-from schema.pagination import Connection, connection, page_request
+from schema.node import Node, findable, global_id
 from schema.scalars import Money, Rate
-
-if TYPE_CHECKING:
-    from schema.account import Account
-
-AccountType = Annotated["Account", strawberry.lazy("schema.account")]
 
 CallStatus = graphql_enum(
     charge_order.CallStatus,
@@ -39,12 +34,10 @@ class Charge:
     account_id: strawberry.Private[int]
 
     @strawberry.field(description="The level: an account from the viewer down to the caller.")
-    async def account(self, info: Info) -> AccountType:
-        from schema.account import Account
-
-        row = await visible_account(info.context, self.account_id)
-        assert row is not None
-        return Account.of(row)
+    async def account(self, info: Info) -> LazyAccount:
+        account = await load_account(info.context, self.account_id)
+        assert account is not None, "only visible levels have a charge"
+        return account
 
     @classmethod
     def of(cls, row: ChargeRow) -> "Charge":
@@ -73,12 +66,10 @@ class Call(Node):
     )
 
     @strawberry.field(description="The account that made the call.")
-    async def account(self, info: Info) -> AccountType:
-        from schema.account import Account
-
-        row = await visible_account(info.context, self.row.account_id)
-        assert row is not None
-        return Account.of(row)
+    async def account(self, info: Info) -> LazyAccount:
+        account = await load_account(info.context, self.row.account_id)
+        assert account is not None, "only calls of visible accounts are shown"
+        return account
 
     @strawberry.field(
         description="What each level paid, top down, from the viewer to the caller; empty if the call is unrated."
@@ -106,6 +97,14 @@ class Call(Node):
         )
 
 
+async def _load_call(context: RequestContext, call_id: str) -> Call | None:
+    row = await calls.call_by_call_id(context, call_id)
+    return None if row is None else Call.of(row)
+
+
+findable("Call")(_load_call)
+
+
 @strawberry.type
 class CallQueries:
     @strawberry.field(description="A call by the switch's own id; null where the viewer sees none.")
@@ -115,28 +114,4 @@ class CallQueries:
         call_id: Annotated[str, strawberry.argument(description="The `callId` it was reported with.")],
     ) -> Call | None:
         info.context.require_viewer()
-        row = await calls.call_by_call_id(info.context, call_id)
-        return None if row is None else Call.of(row)
-
-
-async def calls_of(
-    info: Info,
-    account: AccountRow,
-    chosen: CallFilter,
-    *,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
-) -> Connection[Call]:
-    """The `calls` connection of an account."""
-    request = page_request(
-        chosen.order,
-        (datetime, int),
-        first=first,
-        after=after,
-        last=last,
-        before=before,
-        size_max=calls.CALLS_PAGE_SIZE_MAX,
-    )
-    return connection(await calls.calls_page(info.context, account, chosen, request), request, Call.of)
+        return await _load_call(info.context, call_id)

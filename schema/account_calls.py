@@ -1,0 +1,58 @@
+"""The part of `Account` that is its calls."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from resolvers import calls as call_reads
+from schema.account_row import HasAccountRow
+from schema.calls import Call
+from schema.enums import graphql_enum
+from schema.info import Info
+from schema.pagination import After, Before, Connection, First, Last, connection, page_request
+
+SortDirection = graphql_enum(
+    call_reads.SortDirection,
+    name="SortDirection",
+    description="Which end of a list in time comes first.",
+    values={"ASC": "The oldest first.", "DESC": "The newest first."},
+)
+
+
+@strawberry.type
+class AccountCalls(HasAccountRow):
+    @strawberry.field(
+        description="The calls of the account and of everything below it, by their start; pages of up to 500."
+    )
+    async def calls(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        since: Annotated[
+            datetime | None, strawberry.argument(description="Only calls that began then or later.")
+        ] = None,
+        until: Annotated[datetime | None, strawberry.argument(description="Only calls that began before then.")] = None,
+        number: Annotated[
+            str | None, strawberry.argument(description="Only calls to numbers that begin like this.")
+        ] = None,
+        direction: Annotated[
+            SortDirection,  # type: ignore[valid-type]
+            strawberry.argument(description="Which end comes first."),
+        ] = call_reads.SortDirection.DESC,
+    ) -> Connection[Call]:
+        chosen = call_reads.call_filter(since, until, number, direction)
+        page = page_request(
+            chosen.order,
+            (datetime, int),
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+            size_max=call_reads.CALLS_PAGE_SIZE_MAX,
+        )
+        rows = await call_reads.calls_page(info.context, self.row.id, chosen, page)
+        return connection(rows, page, Call.of)
