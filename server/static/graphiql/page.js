@@ -2,8 +2,8 @@
 "use strict";
 
 const DEFAULT_QUERY = `# Sign in, then put the token into Headers below: {"Authorization": "Bearer TOKEN"}
-mutation SignIn($username: String!, $password: String!) {
-  login(input: { username: $username, password: $password }) {
+mutation SignIn {
+  login(input: { username: "operator", password: "" }) {
     token
     expiresAt
     errors { code message }
