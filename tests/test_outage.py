@@ -45,11 +45,15 @@ async def read(database: Database, statement: str) -> None:
 
 async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(db: Database, database_url: str) -> None:
     with pytest.raises(DBAPIError) as caught:
-        async with db.transaction() as tx:
-            await terminate_connections(database_url)
-            await tx.execute(text("SELECT 1"))
+        await read_while_cut(db, database_url)
     assert is_database_outage(caught.value)
     await read(db, "SELECT 1")
+
+
+async def read_while_cut(database: Database, database_url: str) -> None:
+    async with database.transaction() as tx:
+        await terminate_connections(database_url)
+        await tx.execute(text("SELECT 1"))
 
 
 async def test_a_raw_connection_that_was_cut_is_an_outage_at_once_and_ever_after(
