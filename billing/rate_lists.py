@@ -16,6 +16,8 @@ from billing.pricing_epoch import lock_pricing, take_epoch
 from models.tables import AccountState, RateList
 
 NAME_CHARS_MAX = 100
+# A back office shows all lists of a reseller at once.
+LISTS_OF_A_RESELLER_MAX = 200
 
 
 async def create_rate_list(tx: AsyncConnection, *, owner_id: int, name: str, discount_e4: int) -> int:
@@ -25,6 +27,9 @@ async def create_rate_list(tx: AsyncConnection, *, owner_id: int, name: str, dis
     """
     name = _checked_name(name)
     await lock_pricing(tx)
+    own = select(func.count()).where(RateList.owner_id == owner_id, RateList.deleted_at.is_(None))
+    if (await tx.execute(own)).scalar_one() >= LISTS_OF_A_RESELLER_MAX:
+        raise InvalidInput(f"A reseller has at most {LISTS_OF_A_RESELLER_MAX} rate lists: delete one first.")
     statement = insert(RateList).values(
         owner_id=owner_id, name=name, discount_e4=discount_e4, epoch=await take_epoch(tx)
     )

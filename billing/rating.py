@@ -7,7 +7,7 @@ as long as the one matched so far; the charge rounded once, half up, to 5 decima
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -51,9 +51,23 @@ class RateTable:
     entries: Mapping[str, Sequence[Entry]]
     is_base: bool = False
     longest_prefix: int = 0
+    _ordered: Sequence[str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.longest_prefix = max(map(len, self.entries), default=0)
+
+    def ordered_prefixes(self) -> Sequence[str]:
+        """Every prefix that has an entry, in order; worked out once."""
+        if self._ordered is None:
+            self._ordered = sorted(self.entries)
+        return self._ordered
+
+    def holding(self, prefix: str, at: datetime) -> Entry | None:
+        """The entry of exactly this prefix that holds at ``at``, be it a withdrawal; None where there is none."""
+        for version in self.entries.get(prefix, ()):
+            if version.effective_from is None or version.effective_from <= at:
+                return version
+        return None
 
     def match(self, number: str, at: datetime, *, shortest: int = 1) -> Price | None:
         """The price of the longest prefix of ``number``, of at least ``shortest`` digits, that holds at ``at``."""
@@ -77,7 +91,7 @@ def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: dat
     markup has made a price that cannot be booked (above `billing.money.RATE_E8_MAX`). A level whose upper level has
     no rate at all starts from its own list's entries alone; the call is refused anyway.
     """
-    return [price if _is_usable(price) else None for price in price_levels(base, lists, number, at)]
+    return [price if is_usable(price) else None for price in price_levels(base, lists, number, at)]
 
 
 def price_levels(base: RateTable, lists: Iterable[RateTable], number: str, at: datetime) -> list[Price | None]:
@@ -90,7 +104,8 @@ def price_levels(base: RateTable, lists: Iterable[RateTable], number: str, at: d
     return prices
 
 
-def _is_usable(price: Price | None) -> bool:
+def is_usable(price: Price | None) -> bool:
+    """Whether a call can be charged at it: there is one, it is not blocked, and it can be booked."""
     return (
         price is not None
         and not price.blocked

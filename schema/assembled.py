@@ -5,10 +5,13 @@ from strawberry.schema.config import StrawberryConfig
 
 from schema.account import AccountQueries
 from schema.account_mutations import AccountMutations
+from schema.balance_subscription import BalanceSubscriptions
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
 from schema.credit_mutations import CreditMutations
 from schema.node import NodeQueries
+from schema.quote import QuoteQueries
+from schema.rate_mutations import RateMutations
 from schema.scalars import SCALARS
 from schema.service import ServiceSchema
 from schema.settings import SettingsQueries
@@ -16,18 +19,24 @@ from schema.sign_in_mutations import SignInMutations
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(AccountQueries, CallQueries, NodeQueries, SettingsQueries):
+class Query(AccountQueries, CallQueries, QuoteQueries, NodeQueries, SettingsQueries):
     pass
 
 
 @strawberry.type(description="Everything that can be changed. Each answers what it changed, or `errors`.")
-class Mutation(SignInMutations, AccountMutations, CreditMutations, CallMutations):
+class Mutation(SignInMutations, AccountMutations, CreditMutations, RateMutations, CallMutations):
+    pass
+
+
+@strawberry.type(description="Everything that can be watched.")
+class Subscription(BalanceSubscriptions):
     pass
 
 
 schema = ServiceSchema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
 

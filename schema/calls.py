@@ -14,7 +14,7 @@ from schema.account_row import LazyAccount, load_account
 from schema.enums import graphql_enum
 from schema.info import Info
 from schema.node import Node, findable, global_id
-from schema.scalars import Money, Rate
+from schema.scalars import Money, Price
 
 CallStatus = graphql_enum(
     charge_order.CallStatus,
@@ -30,7 +30,7 @@ CallStatus = graphql_enum(
 @strawberry.type(description="What one level of the path paid for a call.")
 class Charge:
     amount: Money = strawberry.field(description="What was charged, rounded once, half up, to five decimals.")
-    price_per_minute: Rate = strawberry.field(description="The level's own price per minute at the call's start.")
+    price_per_minute: Price = strawberry.field(description="The level's own price per minute at the call's start.")
     account_id: strawberry.Private[int]
 
     @strawberry.field(description="The level: an account from the viewer down to the caller.")
@@ -43,7 +43,7 @@ class Charge:
     def of(cls, row: ChargeRow) -> "Charge":
         assert row.price_per_minute_e8 is not None
         return cls(
-            account_id=row.account_id, amount=Money(row.amount_units), price_per_minute=Rate(row.price_per_minute_e8)
+            account_id=row.account_id, amount=Money(row.amount_units), price_per_minute=Price(row.price_per_minute_e8)
         )
 
 

@@ -1,6 +1,6 @@
 """Scalars: money, prices and percentages as decimal text, instants with their time zone.
 
-In Python an amount is an ``int`` of whole units of 0.00001 (`Money`), a price an ``int`` of 0.00000001 (`Rate`), a
+In Python an amount is an ``int`` of whole units of 0.00001 (`Money`), a price an ``int`` of 0.00000001 (`Price`), a
 percentage an ``int`` of 0.0001 % (`Percent`). A JSON number is refused, so no binary fraction ever becomes money.
 """
 
@@ -15,7 +15,7 @@ from strawberry.types.scalar import ScalarDefinition
 from billing.money import format_money, format_percent, format_rate, parse_money, parse_percent, parse_rate
 
 Money = NewType("Money", int)
-Rate = NewType("Rate", int)
+Price = NewType("Price", int)
 Percent = NewType("Percent", int)
 BigInt = NewType("BigInt", int)
 
@@ -95,8 +95,8 @@ SCALARS: dict[object, ScalarDefinition] = {
         format_money,
         parse_money,
     ),
-    Rate: _scalar(
-        "Rate",
+    Price: _scalar(
+        "Price",
         'A price per minute or a fee per call as decimal text with eight decimals, such as "0.05000000", never '
         "negative. Input may have fewer decimals, never more.",
         format_rate,

@@ -1,0 +1,90 @@
+"""Quotes: what each level would pay for a call, and why it would be refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from billing.charge_order import DURATION_S_MAX, ChargeOrder, ChargePolicy
+from billing.errors import InvalidNumber, Refusal
+from billing.phone_number import parse_number
+from billing.rated_order import Funds, RatedOrder, decide, rate_order
+from billing.rating import Price
+from resolvers.access import AccountPath, visible_path
+from resolvers.accounts import visible_account
+from resolvers.context import RequestContext
+from resolvers.prices import tables_of_path
+from resolvers.request_errors import BadUserInput
+
+_FUNDS = text(
+    "SELECT account_id, blocked, balance_units + credit_limit_units - held_units AS available_units "
+    "FROM account_state WHERE account_id = ANY(:account_ids)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedLevel:
+    """What one level would pay: whole units of 0.00001 for the billed seconds."""
+
+    account_id: int
+    price: Price
+    billed_s: int
+    amount_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The levels from the viewer down to the caller; ``refusal`` is what `chargeCall` would answer now, if anything.
+
+    Without a usable rate on every level of the path nobody would pay, and ``levels`` is empty.
+    """
+
+    number: str | None
+    duration_s: int
+    at: datetime
+    levels: Sequence[QuotedLevel]
+    refusal: Refusal | None
+
+
+async def quote(
+    context: RequestContext, account_id: int | None, number: str, duration_s: int, at: datetime
+) -> Quote | None:
+    """The quote for a call of this account at ``at``; None where the viewer may not see the account.
+
+    Raises: BadUserInput: a duration below 0 or above a week.
+    """
+    context.require_viewer()
+    if not 0 <= duration_s <= DURATION_S_MAX:
+        raise BadUserInput(f"`durationSeconds` must be 0 to {DURATION_S_MAX}, not {duration_s}.")
+    account = await visible_account(context, account_id)
+    if account is None:
+        return None
+    try:
+        digits = parse_number(number)
+    except InvalidNumber as refusal:
+        return Quote(None, duration_s, at, (), refusal)
+    order = ChargeOrder("", account.path, digits, None, at, duration_s, ChargePolicy.CHECK_CREDIT)
+    tables = await tables_of_path(context, account.path)
+    rated = rate_order(order, tables[0], tables[1:])
+    (decision,) = decide([rated], await _funds(context, account.path))
+    levels = _levels(context, rated) if rated.unpriced_level is None else ()
+    return Quote(digits, duration_s, at, levels, decision if isinstance(decision, Refusal) else None)
+
+
+def _levels(context: RequestContext, rated: RatedOrder) -> Sequence[QuotedLevel]:
+    path = rated.order.path
+    visible = visible_path(context.require_viewer(), path)
+    levels = []
+    for level in range(len(path) - len(visible), len(path)):
+        price = rated.prices[level]
+        assert price is not None
+        levels.append(QuotedLevel(path[level], price, rated.billed_s[level], rated.amounts[level]))
+    return levels
+
+
+async def _funds(context: RequestContext, path: AccountPath) -> dict[int, Funds]:
+    async with context.services.db.read() as connection:
+        rows: Any = await connection.execute(_FUNDS, {"account_ids": list(path)})
+        return {row.account_id: Funds(row.blocked, row.available_units) for row in rows}
