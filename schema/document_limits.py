@@ -22,7 +22,7 @@ class DocumentLimits:
 
     characters_max: int = 100_000
     tokens_max: int = 10_000
-    depth_max: int = 30
+    depth_max: int = 50
     aliases_max: int = 100
     selections_max: int = 5_000
 
