@@ -1,0 +1,1 @@
+"""What runs: the web application, the command line, the settings, the embedded database."""

@@ -1,0 +1,1 @@
+"""Alembic migrations, forward and back, and how they are run (`models.migrations.run`)."""
