@@ -71,6 +71,8 @@ async def charge_call(context: RequestContext, viewer: Viewer, request: CallRequ
     """Charge one call. Raises: the `Refusal` that kept it from being charged."""
     (outcome,) = await charge_calls(context, viewer, [request], policy)
     if isinstance(outcome, Refusal):
+        if outcome.path:
+            outcome.path = ("call", *outcome.path)
         raise outcome
     return outcome
 
