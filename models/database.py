@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 _STATEMENT_TIMEOUT_MS = 30_000
 _LOCK_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 10.0
+# The server enforces the first two; a server that is frozen or cut off enforces nothing, so we stop waiting ourselves.
+_ANSWER_TIMEOUT_S = 35.0
 
 # The hot statements join unnested arrays with tables by primary key. The planner guesses the arrays' sizes, and a
 # wrong guess once turned 3,500 calls/s into 80 by scanning the whole table: leave it only the index.
@@ -68,7 +70,11 @@ class Database:
             max_overflow=0,
             pool_timeout=_CONNECT_TIMEOUT_S,
             pool_pre_ping=False,
-            connect_args={"server_settings": server_settings, "timeout": _CONNECT_TIMEOUT_S},
+            connect_args={
+                "server_settings": server_settings,
+                "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _ANSWER_TIMEOUT_S,
+            },
         )
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         return engine

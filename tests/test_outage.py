@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+import models.database
 from models.database import Database
 from models.outage import is_database_outage
 from tests.conftest import connect
@@ -80,6 +81,19 @@ async def read_within(database: Database, setting: str) -> None:
     async with database.transaction() as tx:
         await tx.execute(text(f"SET LOCAL {setting} = '10ms'"))
         await tx.execute(text("SELECT count(*) FROM accounts"))
+
+
+async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_the_limit(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models.database, "_ANSWER_TIMEOUT_S", 0.1)
+    database = Database(database_url)
+    try:
+        with pytest.raises((DBAPIError, TimeoutError)) as caught:
+            await read(database, "SELECT pg_sleep(10)")
+        assert is_database_outage(caught.value)
+    finally:
+        await database.close()
 
 
 @pytest.mark.parametrize("statement", ["SELECT nothing", "SELECT 1 / 0", "INSERT INTO pricing_epoch VALUES (false)"])
