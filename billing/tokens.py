@@ -5,7 +5,8 @@ import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import BigInteger, Text, cast, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.errors import InvalidCredentials
@@ -13,6 +14,9 @@ from models.tables import Account, Token
 
 SESSION = "SESSION"
 API = "API"
+
+# Tells every process, at commit, the ids of tokens that were ended before their time: "1,2,3".
+TOKEN_CHANNEL = "tollpath_token"
 
 # Recognizable in a log or a leaked file, by people and by scanners.
 _SECRET_PREFIX = "tollpath_"
@@ -97,7 +101,10 @@ async def revoke(tx: AsyncConnection, *, token_id: int, account_id: int) -> bool
         .values(revoked_at=func.now())
         .returning(Token.id)
     )
-    return row.first() is not None
+    if row.first() is None:
+        return False
+    await _tell_of_ended(tx, [token_id])
+    return True
 
 
 async def end_sessions(tx: AsyncConnection, *, account_id: int, except_token_id: int | None = None) -> int:
@@ -117,4 +124,12 @@ async def end_sessions(tx: AsyncConnection, *, account_id: int, except_token_id:
     rows = await tx.execute(
         update(Token).where(Token.id.in_(good.scalar_subquery())).values(revoked_at=func.now()).returning(Token.id)
     )
-    return len(rows.all())
+    ended = list(rows.scalars())
+    await _tell_of_ended(tx, ended)
+    return len(ended)
+
+
+async def _tell_of_ended(tx: AsyncConnection, token_ids: list[int]) -> None:
+    # One row a token: a payload has a limit, the number of sessions has none.
+    token_id = func.unnest(literal(token_ids, ARRAY(BigInteger))).column_valued("token_id")
+    await tx.execute(select(func.pg_notify(TOKEN_CHANNEL, cast(token_id, Text))))

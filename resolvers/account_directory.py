@@ -36,6 +36,15 @@ class AccountDirectory:
         self._by_id: dict[int, AccountRef] = {}
         self._by_username: dict[str, AccountRef] = {}
 
+    def known(self, account_id: int) -> AccountRef | None:
+        """The account, if it has been asked for before."""
+        return self._by_id.get(account_id)
+
+    def remember(self, accounts: Iterable[AccountRef]) -> None:
+        """Take over what somebody else has read."""
+        self._make_room(self._by_id)
+        self._by_id.update((account.id, account) for account in accounts)
+
     async def by_id(self, ids: Iterable[int]) -> dict[int, AccountRef]:
         """The accounts with these ids; an unknown id is left out."""
         wanted = set(ids)
@@ -43,8 +52,7 @@ class AccountDirectory:
         if missing:
             async with self._db.read() as connection:
                 rows = (await connection.execute(_BY_ID, {"keys": missing})).all()
-            self._make_room(self._by_id)
-            self._by_id.update((row.id, AccountRef(row.id, row.username, tuple(row.path))) for row in rows)
+            self.remember(AccountRef(row.id, row.username, tuple(row.path)) for row in rows)
         return {account_id: self._by_id[account_id] for account_id in wanted if account_id in self._by_id}
 
     async def by_username(self, usernames: Iterable[str]) -> dict[str, AccountRef]:

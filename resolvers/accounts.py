@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from billing.texts import is_storable
+from models.database import Database
 from models.tables import Account, AccountState
 from resolvers.access import AccountPath, may_see
 from resolvers.context import RequestContext
@@ -102,15 +103,20 @@ def account_row(row: Any) -> AccountRow:
     return AccountRow(**fields)
 
 
+async def accounts_by_id(db: Database, account_ids: Sequence[int]) -> dict[int, AccountRow]:
+    """The accounts with these ids, whoever may see them; an unknown id is left out."""
+    async with db.read() as connection:
+        rows = await connection.execute(select_accounts().where(Account.id.in_(account_ids)))
+        return {row.id: account_row(row) for row in rows}
+
+
 async def visible_account(context: RequestContext, account_id: int | None) -> AccountRow | None:
     """The account, or None where there is none or the viewer may not see it. Batched with its siblings."""
     if account_id is None or context.viewer is None:
         return None
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, AccountRow]:
-        async with context.services.db.read() as connection:
-            rows = await connection.execute(select_accounts().where(Account.id.in_(account_ids)))
-            return {row.id: account_row(row) for row in rows}
+        return await accounts_by_id(context.services.db, account_ids)
 
     row = await context.loaders.loader("account", load_many).load(account_id)
     return row if row is not None and may_see(context.viewer, row.path) else None

@@ -12,8 +12,6 @@ from resolvers.access import Viewer, require_viewer
 from resolvers.loader import Loaders
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from billing.batcher import Batcher
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from billing.price_book import PriceBook
     from models.database import Database
     from resolvers.account_directory import AccountDirectory
+    from resolvers.balance_feed import BalanceFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class Services:
     rules: Rules
     passwords: Passwords
     charging: Batcher
-    feed: Any
+    feed: BalanceFeed
     price_book: PriceBook
     directory: AccountDirectory
 

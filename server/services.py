@@ -8,6 +8,7 @@ from billing.charging import ChargingEngine
 from billing.price_book import PriceBook
 from models.database import Database
 from resolvers.account_directory import AccountDirectory
+from resolvers.balance_feed import BalanceFeed
 from resolvers.context import Services
 from server.settings import Settings
 
@@ -18,16 +19,18 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     database = Database(database_url)
     price_book = PriceBook()
     batcher = Batcher(database, ChargingEngine(price_book))
+    directory = AccountDirectory(database)
     try:
-        yield Services(
-            db=database,
-            rules=settings.rules(),
-            passwords=settings.passwords(),
-            charging=batcher,
-            feed=None,
-            price_book=price_book,
-            directory=AccountDirectory(database),
-        )
+        async with BalanceFeed(database, directory) as feed:
+            yield Services(
+                db=database,
+                rules=settings.rules(),
+                passwords=settings.passwords(),
+                charging=batcher,
+                feed=feed,
+                price_book=price_book,
+                directory=directory,
+            )
     finally:
         await batcher.close()
         await database.close()
