@@ -38,11 +38,11 @@ class Viewer:
         return len(self.path) == 1
 
 
-def require_viewer(viewer: Viewer | None, scope: Scope = Scope.READ) -> Viewer:
-    """The viewer, signed in and with the scope. Raises: Unauthenticated, Forbidden."""
+def require_viewer(viewer: Viewer | None, scope: Scope | None = Scope.READ) -> Viewer:
+    """The viewer, signed in and with the scope, if one is named. Raises: Unauthenticated, Forbidden."""
     if viewer is None:
         raise Unauthenticated
-    if scope not in viewer.scopes:
+    if scope is not None and scope not in viewer.scopes:
         raise Forbidden(f"This token does not carry the scope {scope.value}.")
     return viewer
 

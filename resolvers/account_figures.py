@@ -57,6 +57,7 @@ async def usage(context: RequestContext, account_id: int, since: date | None, un
 
     Raises: BadUserInput where the days are in the wrong order.
     """
+    context.require_viewer()
     last = until or datetime.now(UTC).date()
     try:
         first = since or last - timedelta(days=USAGE_DAYS_DEFAULT - 1)

@@ -118,6 +118,7 @@ def below(path: Any, top: Any) -> ColumnElement[bool]:
 async def _load(
     context: RequestContext, name: Any, account_id: int, page: PageRequest, order: AccountOrder, statement: Any
 ) -> Page[AccountRow]:
+    context.require_viewer()
     columns = _COLUMNS[order.field][0]
 
     async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[AccountRow]]:

@@ -62,8 +62,12 @@ class RequestContext:
     request_id: str = ""
     loaders: Loaders = field(default_factory=Loaders)
 
-    def require_viewer(self, scope: Scope = Scope.READ) -> Viewer:
-        """The signed-in viewer whose token carries ``scope``. Raises: Unauthenticated, Forbidden."""
+    def require_viewer(self, scope: Scope | None = Scope.READ) -> Viewer:
+        """The signed-in viewer whose token carries ``scope``. Raises: Unauthenticated, Forbidden.
+
+        None asks for no scope: for fields of what a mutation answers, which a token without READ may see. Lists ask
+        for READ, so that such a token cannot walk the tree from there.
+        """
         return require_viewer(self.viewer, scope)
 
     @asynccontextmanager

@@ -50,6 +50,7 @@ async def transactions_of(
     context: RequestContext, account_id: int, page: PageRequest, *, since: datetime | None, until: datetime | None
 ) -> Page[CreditTransactionRow]:
     """One page of the account's own credit transactions, newest first, from ``since`` to before ``until``."""
+    context.require_viewer()
 
     def transactions(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
         statement = _select().where(CreditTransaction.account_id == owner_id)

@@ -44,6 +44,7 @@ class AccountCalls(HasAccountRow):
             strawberry.argument(description="Which end comes first."),
         ] = call_reads.SortDirection.DESC,
     ) -> Connection[Call]:
+        info.context.require_viewer()
         chosen = call_reads.call_filter(since, until, number, direction)
         page = page_request(
             chosen.order,

@@ -22,7 +22,7 @@ class AccountTree(HasAccountRow):
 
     @strawberry.field(description="The accounts from the viewer down to this one, itself included.")
     async def path(self, info: Info) -> list[LazyAccount]:
-        visible = visible_path(info.context.require_viewer(), self.row.path)
+        visible = visible_path(info.context.require_viewer(scope=None), self.row.path)
         accounts = await asyncio.gather(*(load_account(info.context, account_id) for account_id in visible))
         return [account for account in accounts if account is not None]
 
@@ -31,7 +31,7 @@ class AccountTree(HasAccountRow):
         "or where the block is above the viewer."
     )
     async def blocked_by(self, info: Info) -> LazyAccount | None:
-        visible = visible_path(info.context.require_viewer(), self.row.path)
+        visible = visible_path(info.context.require_viewer(scope=None), self.row.path)
         return await load_account(info.context, next((id_ for id_ in self.row.blocked_ids if id_ in visible), None))
 
     @strawberry.field(description="Its direct customers. A customer that is no reseller has none.")

@@ -51,6 +51,6 @@ class AccountApiTokens(HasAccountRow):
         "other accounts."
     )
     async def api_tokens(self, info: Info) -> list[ApiToken] | None:
-        if info.context.require_viewer().account_id != self.row.id:
+        if info.context.require_viewer(scope=None).account_id != self.row.id:
             return None
         return [ApiToken.of(row) for row in await api_tokens_of_viewer(info.context)]

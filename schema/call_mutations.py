@@ -129,7 +129,7 @@ class CallMutations:
         info: Info,
         input: Annotated[ChargeCallInput, strawberry.argument(description="The call.")],
     ) -> ChargeCallPayload:
-        viewer = info.context.require_viewer()
+        viewer = info.context.require_viewer(Scope.CALLS_CHARGE)
         request: Any = input.call
         booked = await billing_resolver.charge_call(info.context, viewer, request, input.policy)
         return ChargeCallPayload(call=Call.of(booked.call), duplicate=booked.duplicate)
@@ -144,7 +144,7 @@ class CallMutations:
         info: Info,
         input: Annotated[ChargeCallsInput, strawberry.argument(description="The calls.")],
     ) -> ChargeCallsPayload:
-        viewer = info.context.require_viewer()
+        viewer = info.context.require_viewer(Scope.CALLS_CHARGE)
         requests: Any = input.calls
         outcomes = await billing_resolver.charge_calls(info.context, viewer, requests, input.policy)
         payload = ChargeCallsPayload()

@@ -45,7 +45,7 @@ class CreditTransaction(Node):
 
     @strawberry.field(description="The remark for the author's side: null for the customer and for everybody else.")
     def private_remark(self, info: Info) -> str | None:
-        return self.row.private_remark_for(info.context.require_viewer())
+        return self.row.private_remark_for(info.context.require_viewer(scope=None))
 
     @strawberry.field(description="The account whose balance it changed.")
     async def account(self, info: Info) -> LazyAccount:

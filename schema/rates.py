@@ -135,6 +135,7 @@ class AccountRates(HasAccountRow):
         description="The lists it chooses from for its customers: the predefined ones and its own. A customer has none."
     )
     async def rate_lists(self, info: Info) -> list[RateList]:
+        info.context.require_viewer()
         return [RateList.of(row) for row in await rate_lists_of(info.context, self.row)]
 
     @strawberry.field(
@@ -151,6 +152,7 @@ class AccountRates(HasAccountRow):
         last: Last = None,
         before: Before = None,
     ) -> Connection[Rate]:
+        info.context.require_viewer()
         page = rates_page_request(first=first, after=after, last=last, before=before)
         chosen = rate_filter(prefix, search)
         tables = await tables_of_path(info.context, self.row.path)
