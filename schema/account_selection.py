@@ -34,8 +34,8 @@ class AccountOrder:
     descending: bool = strawberry.field(default=False, description="The other way round.")
 
 
-Filter = Annotated[AccountFilter, strawberry.argument(description="Which accounts; all of them when left out.")]
-OrderBy = Annotated[AccountOrder, strawberry.argument(description="The order of the accounts.")]
+Filter = Annotated[AccountFilter | None, strawberry.argument(description="Which accounts; all of them when left out.")]
+OrderBy = Annotated[AccountOrder | None, strawberry.argument(description="The order of the accounts.")]
 
 
 def chosen_filter(wanted: AccountFilter | None) -> account_lists.AccountFilter:

@@ -42,8 +42,8 @@ class AccountTree(HasAccountRow):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        filter: Filter | None = None,
-        order_by: OrderBy | None = None,
+        filter: Filter = None,
+        order_by: OrderBy = None,
     ) -> Connection[LazyAccount]:
         from schema.account import Account
 
@@ -65,8 +65,8 @@ class AccountTree(HasAccountRow):
         max_depth: Annotated[
             int | None, strawberry.argument(description="At most so many levels below: 1 is its direct customers.")
         ] = None,
-        filter: Filter | None = None,
-        order_by: OrderBy | None = None,
+        filter: Filter = None,
+        order_by: OrderBy = None,
     ) -> Connection[LazyAccount]:
         from schema.account import Account
 
