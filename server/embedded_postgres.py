@@ -12,6 +12,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from server.postgres_cluster import DATABASE, ROLE
+from server.postgres_cluster import DATABASE, ROLE, SOCKET_NAME
 from server.postgres_folder import DataFolder, EmbeddedPostgresError
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
@@ -128,26 +129,29 @@ class EmbeddedPostgres:
         return lock
 
     def _running_socket_dir(self) -> str | None:
-        """Where the server listens; None unless the keeper that wrote it is alive and says it is ready."""
+        """Where the server listens; None unless its keeper says that it is ready, and it is."""
         try:
             with open(self._folder.server_file) as file:
                 if _try_lock(file.fileno(), fcntl.LOCK_SH):
                     return None
                 socket_dir: str = json.load(file)["socket_dir"]
-                return socket_dir
         except FileNotFoundError:
             return None
+        # A killed keeper holds its locks for a moment longer than its server lives.
+        with socket.socket(socket.AF_UNIX) as probe:
+            answers = probe.connect_ex(f"{socket_dir}/{SOCKET_NAME}") == 0
+        return socket_dir if answers else None
 
     def _ensure_keeper(self) -> None:
         if self._keeper is not None:
             if self._keeper.poll() is None:
                 return
             complaint = self._keeper.communicate()[1].strip()
-            failed = self._keeper.returncode != 0
+            # Not when it was killed: then there is nothing against starting another.
+            refused = self._keeper.returncode > 0
             self._keeper = None
-            if failed:
-                lines = complaint.splitlines() or [f"the keeper of PostgreSQL died; see {self._folder.log}"]
-                raise EmbeddedPostgresError(lines[-1])
+            if refused:
+                raise EmbeddedPostgresError((complaint or "PostgreSQL does not start").splitlines()[-1])
         if not _is_locked(self._folder.keeper_lock):
             self._keeper = subprocess.Popen(
                 [

@@ -23,6 +23,7 @@ from typing import IO
 
 from server.postgres_cluster import (
     ENVIRONMENT,
+    SOCKET_NAME,
     Places,
     check_version,
     find_places,
@@ -35,7 +36,7 @@ PR_SET_PDEATHSIG = 1
 LEFTOVER_WAIT_S = 60
 SHUTDOWN_WAIT_S = 120
 # A server that crashes sooner than this after it became ready is not started again.
-RESTART_AFTER_S = 5
+RESTART_AFTER_S = 1
 LOG_BYTES_MAX = 10_000_000
 NOBODY_LEFT = b"\0"
 
@@ -125,10 +126,11 @@ def _is_ready(pid_file: Path, pid: int) -> bool:
 
 
 def _clear_leftovers(places: Places) -> None:
-    """Make way after a kill: wait for processes of an earlier server to end, then drop its pid file.
+    """Make way after a kill: wait for processes of an earlier server to end, then drop its lock files.
 
-    PostgreSQL refuses a pid file whose number is by now some other process's; only the processes' working folders
-    tell. They are looked at as PostgreSQL's own user, since even root may not see those of others in a container.
+    PostgreSQL refuses a lock file whose number is by now some other process, or a zombie that nobody collects; only
+    the processes' working folders tell. They are looked at as PostgreSQL's own user, since even root may not see
+    those of others in a container.
     """
     cluster = places.folder.cluster
     pid_file = cluster / "postmaster.pid"
@@ -152,6 +154,7 @@ def _clear_leftovers(places: Places) -> None:
             raise EmbeddedPostgresError(f"another PostgreSQL is running in {cluster}: stop it first")
         time.sleep(0.02)
     pid_file.unlink(missing_ok=True)
+    (places.socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
 def _publish(places: Places) -> IO[str]:
