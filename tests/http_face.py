@@ -1,6 +1,7 @@
 """A small schema behind the real HTTP face, with every way a field can go wrong; and a real server to put it on."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NewType
@@ -205,7 +206,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running(app: Starlette) -> AsyncIterator[str]:
+async def running(app: Starlette, *, bound: socket.socket | None = None) -> AsyncIterator[str]:
     """Serve the app with uvicorn in this event loop; gives the address, such as http://127.0.0.1:4711."""
     config = uvicorn.Config(
         app,
@@ -217,7 +218,7 @@ async def running(app: Starlette) -> AsyncIterator[str]:
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(None if bound is None else [bound]))
     while not server.started:
         if serving.done():
             serving.result()
