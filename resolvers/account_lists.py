@@ -44,6 +44,9 @@ class AccountFilter:
     blocked: bool | None = None
 
 
+CUSTOMERS = "customers"
+DESCENDANTS = "descendants"
+
 # Accounts are numbered as they are made, so the number is their order in time, and what the indexes hold.
 _COLUMNS: dict[AccountOrderField, tuple[tuple[ColumnElement[Any], ...], tuple[type, ...]]] = {
     AccountOrderField.USERNAME: ((func.lower(Account.username), Account.__table__.c.id), (str, int)),
@@ -61,15 +64,21 @@ def account_page_request(
     last: int | None,
     before: str | None,
 ) -> PageRequest:
-    """The page asked for of the list named ``of``. Raises: BadUserInput."""
+    """The page asked for of `CUSTOMERS` or `DESCENDANTS`. Raises: BadUserInput."""
     return page_request(
         f"{of}:{order.field}:{'DESC' if order.descending else 'ASC'}",
-        _COLUMNS[order.field][1],
+        _sort(of, order)[1],
         first=first,
         after=after,
         last=last,
         before=before,
     )
+
+
+def _sort(of: str, order: AccountOrder) -> tuple[tuple[ColumnElement[Any], ...], tuple[type, ...]]:
+    # The paths of siblings differ in the last number only, and there is an index on that.
+    siblings_by_path = of == CUSTOMERS and order.field is AccountOrderField.PATH
+    return _COLUMNS[AccountOrderField.CREATED_AT if siblings_by_path else order.field]
 
 
 async def customers_of(
@@ -81,7 +90,7 @@ async def customers_of(
     def customers(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
         return select_accounts().where(Account.parent_id == owner_id, *conditions)
 
-    return await _load(context, ("customers", page, order, wanted), account_id, page, order, customers)
+    return await _load(context, (CUSTOMERS, page, order, wanted), account_id, page, order, customers)
 
 
 async def descendants_of(
@@ -105,7 +114,7 @@ async def descendants_of(
             statement = statement.where(func.cardinality(Account.path) <= func.cardinality(top.path) + depth_max)
         return statement
 
-    return await _load(context, ("descendants", page, order, wanted, depth_max), account_id, page, order, descendants)
+    return await _load(context, (DESCENDANTS, page, order, wanted, depth_max), account_id, page, order, descendants)
 
 
 def below(path: Any, top: Any) -> ColumnElement[bool]:
@@ -119,7 +128,7 @@ async def _load(
     context: RequestContext, name: Any, account_id: int, page: PageRequest, order: AccountOrder, statement: Any
 ) -> Page[AccountRow]:
     context.require_viewer()
-    columns = _COLUMNS[order.field][0]
+    columns = _sort(name[0], order)[0]
 
     async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[AccountRow]]:
         async with context.services.db.read() as connection:

@@ -7,7 +7,14 @@ import strawberry
 
 from resolvers.access import visible_path
 from resolvers.account_figures import customer_count, descendant_count
-from resolvers.account_lists import AccountOrderField, account_page_request, customers_of, descendants_of
+from resolvers.account_lists import (
+    CUSTOMERS,
+    DESCENDANTS,
+    AccountOrderField,
+    account_page_request,
+    customers_of,
+    descendants_of,
+)
 from schema.account_row import HasAccountRow, LazyAccount, load_account
 from schema.account_selection import Filter, OrderBy, chosen_filter, chosen_order
 from schema.info import Info
@@ -48,7 +55,7 @@ class AccountTree(HasAccountRow):
         from schema.account import Account
 
         order = chosen_order(order_by, AccountOrderField.USERNAME)
-        page = account_page_request("customers", order, first=first, after=after, last=last, before=before)
+        page = account_page_request(CUSTOMERS, order, first=first, after=after, last=last, before=before)
         rows = await customers_of(info.context, self.row.id, page, order, chosen_filter(filter))
         return connection(rows, page, Account.of)
 
@@ -71,7 +78,7 @@ class AccountTree(HasAccountRow):
         from schema.account import Account
 
         order = chosen_order(order_by, AccountOrderField.PATH)
-        page = account_page_request("descendants", order, first=first, after=after, last=last, before=before)
+        page = account_page_request(DESCENDANTS, order, first=first, after=after, last=last, before=before)
         rows = await descendants_of(info.context, self.row.id, page, order, chosen_filter(filter), depth_max=max_depth)
         return connection(rows, page, Account.of)
 
