@@ -7,6 +7,7 @@ the channel ``tollpath_balance`` at commit, with one notification for many accou
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,7 @@ _PAYLOAD_BYTES_MAX = 7900
 # Not FOR UPDATE: the keys do not change, so rows that refer to these accounts may still be written.
 _LOCK = """
 SELECT account_id, balance_units, held_units, credit_limit_units, rate_list_id, blocked,
-       (SELECT epoch FROM pricing_epoch) AS pricing_epoch
+       (SELECT epoch FROM pricing_epoch) AS pricing_epoch, clock_timestamp() AS now
 FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR NO KEY UPDATE
 """
 
@@ -30,11 +31,13 @@ _SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id
 _APPLY = """
 WITH changed AS (
     UPDATE account_state AS state
-    SET balance_units = state.balance_units + change.balance_units, version = state.version + 1
-    FROM unnest($1::bigint[], $2::bigint[]) AS change (account_id, balance_units)
+    SET balance_units = state.balance_units + change.balance_units,
+        held_units = state.held_units + change.held_units,
+        version = state.version + 1
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, balance_units, held_units)
     WHERE state.account_id = change.account_id
 )
-SELECT pg_notify($3, payload) FROM unnest($4::text[]) AS payload
+SELECT pg_notify($4, payload) FROM unnest($5::text[]) AS payload
 """
 
 _SET_CREDIT_LIMIT = """
@@ -44,6 +47,9 @@ WITH changed AS (
 )
 SELECT pg_notify($3, $4) FROM changed
 """
+
+
+_NONE: Mapping[int, int] = MappingProxyType({})
 
 
 class Cause(StrEnum):
@@ -59,9 +65,15 @@ class Cause(StrEnum):
 async def lock_states(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> list[asyncpg.Record]:
     """Lock the state rows of these accounts until the transaction ends, in ascending id, and answer them.
 
-    Each record also has ``pricing_epoch``, as of the start of the statement.
+    Each record also has ``pricing_epoch``, as of the start of the statement, and ``now``, the database's clock.
     """
     return await connection.fetch(_LOCK, sorted(account_ids))
+
+
+async def operator_id(connection: "asyncpg.Connection[Any]") -> int:
+    """The account at the top. There is one, made before anything can be charged."""
+    found: int = await connection.fetchval("SELECT id FROM accounts WHERE parent_id IS NULL")
+    return found
 
 
 async def selected_lists(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> dict[int, int]:
@@ -78,13 +90,28 @@ def available_units(state: asyncpg.Record) -> int | None:
 
 
 async def apply_to_locked(
-    connection: "asyncpg.Connection[Any]", balance_changes: Mapping[int, int], cause: Cause
+    connection: "asyncpg.Connection[Any]",
+    balance_changes: Mapping[int, int],
+    cause: Cause,
+    held_changes: Mapping[int, int] = _NONE,
 ) -> None:
-    """Add to the balances of accounts that the caller has locked; changes of zero are left out, version included."""
-    changes = {account_id: units for account_id, units in balance_changes.items() if units}
-    if changes:
+    """Add to balances and held amounts of accounts that the caller has locked.
+
+    Accounts of which neither changes are left out, version included.
+    """
+    account_ids = [
+        account_id
+        for account_id in balance_changes.keys() | held_changes.keys()
+        if balance_changes.get(account_id) or held_changes.get(account_id)
+    ]
+    if account_ids:
         await connection.execute(
-            _APPLY, list(changes), list(changes.values()), BALANCE_CHANNEL, notification_payloads(cause, changes)
+            _APPLY,
+            account_ids,
+            [balance_changes.get(account_id, 0) for account_id in account_ids],
+            [held_changes.get(account_id, 0) for account_id in account_ids],
+            BALANCE_CHANNEL,
+            notification_payloads(cause, account_ids),
         )
 
 

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import cast
 
 import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from billing.charge_order import ChargeOrder, Outcome
-from billing.charging import ChargingEngine
+from billing.charging import Answer, ChargingEngine, Order
 from billing.errors import CallFailed
 from models.database import Database
 
@@ -46,8 +47,8 @@ _log = structlog.get_logger(__name__)
 class _Group:
     """Orders that came in one request. They are never split, so they are charged in their sequence."""
 
-    orders: Sequence[ChargeOrder]
-    answer: "asyncio.Future[list[Outcome]]"
+    orders: Sequence[Order]
+    answer: "asyncio.Future[list[Answer]]"
 
 
 class Batcher:
@@ -68,10 +69,14 @@ class Batcher:
         self._workers: set[asyncio.Task[None]] = set()
 
     async def charge(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
-        """Charge these orders in their sequence; answers when they are committed, one outcome an order.
+        """`submit` of finished calls."""
+        return cast("list[Outcome]", await self.submit(orders))
+
+    async def submit(self, orders: Sequence[Order]) -> list[Answer]:
+        """Carry out these orders in their sequence; answers when they are committed, one answer an order.
 
         Raises whatever the database raised if it is not known that they are committed; the same orders may then be
-        given again, since a ``callId`` is charged once.
+        given again, since a ``callId`` counts once.
         """
         if not orders:
             return []
@@ -127,7 +132,7 @@ class Batcher:
             if not group.answer.done():
                 group.answer.set_result(answer)
 
-    async def _apply_or_divide(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+    async def _apply_or_divide(self, orders: Sequence[Order]) -> list[Answer]:
         """Apply; where that fails because of an order, halve the batch until it is alone, so it fails alone."""
         try:
             return await self._apply(orders)
@@ -140,7 +145,7 @@ class Batcher:
         middle = len(orders) // 2
         return [*await self._apply_or_divide(orders[:middle]), *await self._apply_or_divide(orders[middle:])]
 
-    async def _apply(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+    async def _apply(self, orders: Sequence[Order]) -> list[Answer]:
         for _ in range(_ATTEMPTS_MAX - 1):
             try:
                 return await self._apply_once(orders)
@@ -148,6 +153,6 @@ class Batcher:
                 _log.warning("batch_retried", orders=len(orders), error=repr(error))
         return await self._apply_once(orders)
 
-    async def _apply_once(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
+    async def _apply_once(self, orders: Sequence[Order]) -> list[Answer]:
         async with self._database.charging_connection() as connection:
             return await self._engine.apply(connection, orders)

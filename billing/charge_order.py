@@ -25,10 +25,11 @@ class ChargePolicy(StrEnum):
 
 
 class CallStatus(StrEnum):
-    """CHARGED on every level, or UNRATED: kept without a charge until it is rerated."""
+    """CHARGED on every level; UNRATED: kept without a charge until it is rerated; RELEASED: never answered."""
 
     CHARGED = "CHARGED"
     UNRATED = "UNRATED"
+    RELEASED = "RELEASED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +94,36 @@ def parse_order(
         InvalidCall: an empty or overlong ``call_id``, a start before 2000 or more than a day ahead of ``now``, a
             duration below 0 or above a week.
     """
+    check_call_id(call_id)
+    check_duration(duration_s)
+    check_started_at(started_at, now)
+    check_caller_number(caller_number)
+    return ChargeOrder(call_id, path, parse_number(number), caller_number, started_at, duration_s, policy)
+
+
+def check_call_id(call_id: str) -> None:
+    """Raises: InvalidCall."""
     if not 0 < len(call_id) <= CALL_ID_LENGTH_MAX or not call_id.isprintable():
         raise InvalidCall(
             f"A callId is 1 to {CALL_ID_LENGTH_MAX} printable characters, unique for ever.", path=("callId",)
         )
+
+
+def check_duration(duration_s: int) -> None:
+    """Raises: InvalidCall."""
     if not 0 <= duration_s <= DURATION_S_MAX:
         raise InvalidCall(f"A call lasts 0 to {DURATION_S_MAX} seconds, not {duration_s}.", path=("durationSeconds",))
+
+
+def check_started_at(started_at: datetime, now: datetime) -> None:
+    """Raises: InvalidCall."""
     if not _STARTED_AT_MIN <= started_at <= now + _STARTED_AHEAD_MAX:
         raise InvalidCall("A call starts in this century, and not in the future.", path=("startedAt",))
+
+
+def check_caller_number(caller_number: str | None) -> None:
+    """Raises: InvalidCall."""
     if caller_number is not None and (len(caller_number) > CALL_ID_LENGTH_MAX or not caller_number.isprintable()):
         raise InvalidCall(
             f"A callerNumber is at most {CALL_ID_LENGTH_MAX} printable characters.", path=("callerNumber",)
         )
-    return ChargeOrder(call_id, path, parse_number(number), caller_number, started_at, duration_s, policy)

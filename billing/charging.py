@@ -1,26 +1,41 @@
-"""Charging a batch of calls along their paths: every level at its own price, all of a call or nothing of it.
+"""Applying a batch of orders of calls: finished ones to charge, and holds for those that run.
 
-One batch is one transaction. It locks the state of every account on every path in ascending id; since each path
-begins at the operator, batches wait there for each other, and what they read behind the lock (balances, selected
-lists, booked ``callId``s) cannot change under them.
+One batch is one transaction. It locks the state of the operator and of every account on every path; since each path
+begins at the operator, batches wait there for each other, and what they read behind that lock (balances, selected
+lists, booked ``callId``s, holds) cannot change under them. Paths that become known only behind the lock, of calls
+that a switch settles by their ``callId``, are locked then: the order of locks below the operator's no longer
+matters, since whoever else locks a state row locks that one alone.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 
-from billing import balances, call_store
+from billing import balances, call_store, hold_store
+from billing.call_batch import CallBatch
 from billing.call_store import CallNumbers, ChargeColumns
-from billing.charge_order import Booked, BookedCall, CallStatus, ChargeOrder, Outcome
-from billing.errors import IdempotencyConflict, Refusal
+from billing.charge_order import Booked, BookedCall, ChargeOrder, Outcome
+from billing.errors import Refusal
+from billing.hold_order import (
+    DEFAULT_HOLD_RULES,
+    Authorization,
+    AuthorizeOrder,
+    EndPending,
+    ExtendOrder,
+    Hold,
+    HoldRules,
+    SettleOrder,
+)
 from billing.price_book import PriceBook
-from billing.rated_order import Accepted, Funds, RatedOrder, decide, rate_order, unpriced_reason
-from billing.rating import RateTable
+from billing.rated_order import RatedOrder, booked_call, rated_at, totals_of
+from billing.rating import Price, RateTable, price_path
+from billing.standing import Standing
 
-State = asyncpg.Record
+Order = ChargeOrder | AuthorizeOrder | ExtendOrder | SettleOrder
+Answer = Outcome | Authorization | EndPending | Refusal
 
 # Selected lists of accounts that were charged lately; a wrong one costs a second rating, never a wrong price.
 _SELECTIONS_MAX = 500_000
@@ -28,195 +43,229 @@ _SELECTIONS_MAX = 500_000
 _NO_USAGE = (0, 0, 0)
 
 
+class _Pricing(NamedTuple):
+    """Selected list of each account, and the lists."""
+
+    selections: Mapping[int, int]
+    tables: Mapping[int, RateTable]
+    base: RateTable
+
+    def prices_of(self, path: tuple[int, ...], number: str, at: datetime) -> list[Price | None]:
+        """Each level's price, operator first. Raises: KeyError: an account's list is not known."""
+        lists = [self.tables[self.selections[account_id]] for account_id in path[1:]]
+        return price_path(self.base, lists, number, at)
+
+
 class ChargingEngine:
     """Applies batches of orders. One per process; the connection comes from the caller."""
 
-    def __init__(self, price_book: PriceBook) -> None:
+    def __init__(self, price_book: PriceBook, rules: HoldRules = DEFAULT_HOLD_RULES) -> None:
         self._price_book = price_book
+        self._rules = rules
         self._call_numbers = CallNumbers()
         self._selections: Mapping[int, int] = {}
         self._epoch = 0
+        self._operator_id: int | None = None
 
-    async def apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]) -> list[Outcome]:
-        """Charge the orders in their sequence and commit; answers one outcome an order.
+    async def apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]) -> list[Answer]:
+        """Carry out the orders in their sequence and commit; answers one answer an order.
 
-        A ``callId`` that is booked already, or stands earlier in the batch, changes nothing: its call is answered
-        as a duplicate, or IDEMPOTENCY_CONFLICT where the content differs.
+        A ``callId`` that is booked already, or comes twice in the batch, changes nothing the second time: its call
+        is answered as a duplicate, or IDEMPOTENCY_CONFLICT where the content differs.
         """
-        firsts: dict[str, ChargeOrder] = {}
-        for order in orders:
-            firsts.setdefault(order.call_id, order)
-        if len(firsts) == len(orders):
-            return await self._apply_unique(connection, orders)
-        outcomes = dict(zip(firsts, await self._apply_unique(connection, list(firsts.values())), strict=True))
-        answers: list[Outcome] = []
-        for order in orders:
-            first, outcome = firsts[order.call_id], outcomes[order.call_id]
-            if order is first:
-                answers.append(outcome)
-            elif isinstance(outcome, Booked):
-                answers.append(_repeat(order, outcome.call))
-            elif order == first:
-                answers.append(outcome)
-            else:
-                # The first was refused, so nothing is booked under the callId: this is a new call.
-                answers.extend(await self._apply_unique(connection, [order]))
-        return answers
-
-    async def _apply_unique(
-        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]
-    ) -> list[Outcome]:
-        account_ids = {account_id for order in orders for account_id in order.path}
-        early = await self._rate_early(connection, account_ids, orders)
+        finished = _only_finished_calls(orders)
+        account_ids = {account_id for order in orders for account_id in _path_of(order)}
+        account_ids.add(await self._operator(connection))
+        pricing = await self._early_pricing(connection, account_ids)
+        rated = _rate(finished, pricing)
         async with connection.transaction():
-            states = {row["account_id"]: row for row in await balances.lock_states(connection, account_ids)}
-            booked_before = await call_store.find_calls(connection, [order.call_id for order in orders])
-            rating = await self._confirm(connection, early, orders, states)
-            new = [item for item in rating.rated if item.order.call_id not in booked_before]
-            funds = {
-                account_id: Funds(state["blocked"], balances.available_units(state))
-                for account_id, state in states.items()
-            }
-            decisions = decide(new, funds)
-            booked_now = await self._book(connection, new, decisions)
-        decided = {item.order.call_id: decision for item, decision in zip(new, decisions, strict=True)}
-        return [
-            _repeat(order, booked_before[order.call_id])
-            if order.call_id in booked_before
-            else _outcome(decided[order.call_id], booked_now.get(order.call_id))
-            for order in orders
-        ]
+            states = await balances.lock_states(connection, account_ids)
+            confirmed = await self._confirm(connection, pricing, states)
+            if confirmed is not pricing:
+                rated = _rate(finished, confirmed)
+            if finished and await self._all_can_be_booked(connection, finished, rated, states):
+                return await self._book_all(connection, rated)
+            return await self._one_by_one(connection, orders, states, confirmed)
 
-    async def _rate_early(
-        self, connection: "asyncpg.Connection[Any]", account_ids: set[int], orders: Sequence[ChargeOrder]
-    ) -> "_Rating":
-        """Rate with the lists these accounts had lately, so that no lock is held meanwhile."""
+    async def free_expired(self, connection: "asyncpg.Connection[Any]") -> int:
+        """Free what is held for calls whose time is over; answers how many it found, at most 1,000 at a time."""
+        if not await hold_store.due_holds(connection):
+            return 0
+        async with connection.transaction():
+            states = await balances.lock_states(connection, [await self._operator(connection)])
+            due = await hold_store.due_holds(connection)
+            pricing = await self._early_pricing(connection, {state["account_id"] for state in states})
+            await self._one_by_one(connection, [], states, pricing)
+        return len(due)
+
+    async def _operator(self, connection: "asyncpg.Connection[Any]") -> int:
+        if self._operator_id is None:
+            self._operator_id = await balances.operator_id(connection)
+        return self._operator_id
+
+    async def _early_pricing(self, connection: "asyncpg.Connection[Any]", account_ids: set[int]) -> _Pricing:
+        """The lists that these accounts had lately, so that no lock is held while calls are rated."""
         unknown = account_ids - self._selections.keys()
         if unknown:
             self._remember(await balances.selected_lists(connection, unknown))
         selections = self._selections
         wanted = {selections[account_id] for account_id in account_ids}
         tables = await self._price_book.refresh(connection, self._epoch, wanted)
-        return self._rate(orders, selections, tables)
+        return _Pricing(selections, tables, self._price_book.base)
 
     async def _confirm(
-        self,
-        connection: "asyncpg.Connection[Any]",
-        early: "_Rating",
-        orders: Sequence[ChargeOrder],
-        states: Mapping[int, State],
-    ) -> "_Rating":
-        """The rating that holds for the locked states: the early one if neither a list nor a selection changed."""
-        selections = {account_id: state["rate_list_id"] for account_id, state in states.items()}
-        self._epoch = max(state["pricing_epoch"] for state in states.values())
+        self, connection: "asyncpg.Connection[Any]", early: _Pricing, states: Sequence[asyncpg.Record]
+    ) -> _Pricing:
+        """The pricing that holds for the locked states: the early one if neither a list nor a selection changed."""
+        selections = {state["account_id"]: state["rate_list_id"] for state in states}
+        self._epoch = max(state["pricing_epoch"] for state in states)
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
         if early.tables is tables and early.selections.items() >= selections.items():
             return early
         self._remember(selections)
-        return self._rate(orders, selections, tables)
+        return _Pricing(self._selections, tables, self._price_book.base)
 
     def _remember(self, selections: Mapping[int, int]) -> None:
         known = self._selections if len(self._selections) < _SELECTIONS_MAX else {}
         self._selections = {**known, **selections}
 
-    def _rate(
-        self, orders: Sequence[ChargeOrder], selections: Mapping[int, int], tables: Mapping[int, RateTable]
-    ) -> "_Rating":
-        base = self._price_book.base
-        return _Rating(
-            [
-                rate_order(order, base, [tables[selections[account_id]] for account_id in order.path[1:]])
-                for order in orders
-            ],
-            selections,
-            tables,
-        )
-
-    async def _book(
+    async def _all_can_be_booked(
         self,
         connection: "asyncpg.Connection[Any]",
+        orders: Sequence[ChargeOrder],
         rated: Sequence[RatedOrder],
-        decisions: Sequence[Accepted | Refusal],
-    ) -> dict[str, BookedCall]:
-        accepted = [
-            (item, decision) for item, decision in zip(rated, decisions, strict=True) if isinstance(decision, Accepted)
-        ]
-        if not accepted:
-            return {}
-        call_nos = await self._call_numbers.take(connection, len(accepted))
-        calls = [
-            _booked_call(item, call_no, decision.overdrawn)
-            for call_no, (item, decision) in zip(call_nos, accepted, strict=True)
-        ]
-        charges = ChargeColumns()
-        usage: dict[tuple[int, date], tuple[int, int, int]] = {}
-        for index, (call, (item, _)) in enumerate(zip(calls, accepted, strict=True), 1):
-            path = item.order.path
-            charges.account_id.extend(path)
-            charges.call_index.extend([index] * len(path))
-            charges.amount_units.extend(item.amounts)
-            charges.billed_s.extend(item.billed_s)
-            charges.price_per_minute_e8.extend(item.prices_e8())
-            day, duration_s = call.started_at.astimezone(UTC).date(), call.duration_s
-            for account_id, units in zip(path, item.amounts, strict=True):
-                key = (account_id, day)
-                count, seconds, charged = usage.get(key, _NO_USAGE)
-                usage[key] = (count + 1, seconds + duration_s, charged + units)
-        balance_changes: defaultdict[int, int] = defaultdict(int)
-        for (account_id, _), (_, _, charged) in usage.items():
-            balance_changes[account_id] -= charged
-        await call_store.insert_keys(connection, calls)
-        await call_store.insert_calls(connection, calls, charges)
-        await call_store.add_usage(connection, usage)
+        states: Sequence[asyncpg.Record],
+    ) -> bool:
+        """Whether nothing stands in the way of any of these finished calls, so that their sequence means nothing.
+
+        Amounts are never negative: where everything together fits, every order does.
+        """
+        totals = totals_of(rated)
+        if totals is None:
+            return False
+        for state in states:
+            total, available = totals.get(state["account_id"], 0), balances.available_units(state)
+            if state["blocked"] or (total and available is not None and total > available):
+                return False
+        call_ids = [order.call_id for order in orders]
+        if await hold_store.anything_kept(connection, call_ids):
+            return False
+        return not await call_store.find_calls(connection, call_ids)
+
+    async def _book_all(self, connection: "asyncpg.Connection[Any]", rated: Sequence[RatedOrder]) -> list[Answer]:
+        call_nos = await self._call_numbers.take(connection, len(rated))
+        calls = [booked_call(item, call_no) for call_no, item in zip(call_nos, rated, strict=True)]
+        balance_changes = await _write_calls(connection, calls, rated)
         await balances.apply_to_locked(connection, balance_changes, balances.Cause.CALL)
-        return {call.call_id: call for call in calls}
+        return [Booked(call, duplicate=False) for call in calls]
+
+    async def _one_by_one(
+        self,
+        connection: "asyncpg.Connection[Any]",
+        orders: Sequence[Order],
+        states: Sequence[asyncpg.Record],
+        pricing: _Pricing,
+    ) -> list[Answer]:
+        call_ids = [order.call_id for order in orders]
+        # What is held for calls that are over by now must stand in nobody's way.
+        holds = await hold_store.due_holds(connection)
+        holds.update(await hold_store.find_holds(connection, call_ids))
+        states, pricing = await self._lock_also(connection, holds.values(), states, pricing)
+        batch = CallBatch(
+            now=max(state["now"] for state in states),
+            rules=self._rules,
+            prices_of=pricing.prices_of,
+            call_numbers=iter(await self._call_numbers.take(connection, len(orders))),
+            standing={
+                state["account_id"]: Standing(state["blocked"], balances.available_units(state)) for state in states
+            },
+            booked=await call_store.find_calls(connection, call_ids),
+            holds=holds,
+            early_ends=await hold_store.find_early_ends(connection, call_ids),
+        )
+        batch.expire()
+        answers = [_carry_out(batch, order) for order in orders]
+        await self._write(connection, batch)
+        return answers
+
+    async def _lock_also(
+        self,
+        connection: "asyncpg.Connection[Any]",
+        holds: Iterable[Hold],
+        states: Sequence[asyncpg.Record],
+        pricing: _Pricing,
+    ) -> tuple[Sequence[asyncpg.Record], _Pricing]:
+        """Lock the paths of these holds too; answers all locked states, and the pricing of all of them."""
+        missing = {account_id for hold in holds for account_id in hold.path} - {state["account_id"] for state in states}
+        if not missing:
+            return states, pricing
+        states = [*states, *await balances.lock_states(connection, missing)]
+        return states, await self._confirm(connection, pricing, states)
+
+    async def _write(self, connection: "asyncpg.Connection[Any]", batch: CallBatch) -> None:
+        calls = [call for call, _ in batch.new_calls]
+        balance_changes = await _write_calls(connection, calls, [rated for _, rated in batch.new_calls])
+        changed = [batch.holds[call_id] for call_id in batch.touched if call_id in batch.holds]
+        early = [batch.early_ends[call_id] for call_id in batch.touched if call_id in batch.early_ends]
+        ended = [call_id for call_id in batch.touched if call_id not in batch.holds and call_id not in batch.early_ends]
+        await hold_store.put_holds(connection, changed)
+        await hold_store.put_early_ends(connection, early)
+        await hold_store.drop(connection, ended)
+        cause = balances.Cause.CALL if calls else balances.Cause.HOLD
+        await balances.apply_to_locked(connection, balance_changes, cause, batch.held_changes)
 
 
-class _Rating(NamedTuple):
-    """Rated orders and what they were rated with."""
-
-    rated: list[RatedOrder]
-    selections: Mapping[int, int]
-    tables: Mapping[int, RateTable]
-
-
-def _booked_call(item: RatedOrder, call_no: int, overdrawn: bool) -> BookedCall:
-    order, price = item.order, item.prices[-1]
-    unrated = item.unpriced_level is not None
-    return BookedCall(
-        account_id=order.path[-1],
-        started_at=order.started_at,
-        call_no=call_no,
-        call_id=order.call_id,
-        number=order.number,
-        caller_number=order.caller_number,
-        prefix=None if unrated or price is None else price.prefix,
-        destination=None if unrated or price is None else price.destination,
-        duration_s=order.duration_s,
-        billed_s=item.billed_s[-1],
-        charged_units=item.amounts[-1],
-        status=CallStatus.UNRATED if unrated else CallStatus.CHARGED,
-        unrated_reason=unpriced_reason(item) if unrated else None,
-        overdrawn=overdrawn,
-    )
-
-
-def _outcome(decision: Accepted | Refusal, call: BookedCall | None) -> Outcome:
-    if isinstance(decision, Refusal):
-        return decision
-    assert call is not None
-    return Booked(call, duplicate=False)
+async def _write_calls(
+    connection: "asyncpg.Connection[Any]", calls: Sequence[BookedCall], rated: Sequence[RatedOrder]
+) -> dict[int, int]:
+    """Write calls, charges and usage; answers what is to be added to each balance."""
+    if not calls:
+        return {}
+    charges = ChargeColumns()
+    usage: dict[tuple[int, date], tuple[int, int, int]] = {}
+    for index, (call, item) in enumerate(zip(calls, rated, strict=True), 1):
+        path = item.order.path
+        charges.account_id.extend(path)
+        charges.call_index.extend([index] * len(path))
+        charges.amount_units.extend(item.amounts)
+        charges.billed_s.extend(item.billed_s)
+        charges.price_per_minute_e8.extend(item.prices_e8())
+        day, duration_s = call.started_at.astimezone(UTC).date(), call.duration_s
+        for account_id, units in zip(path, item.amounts, strict=True):
+            key = (account_id, day)
+            count, seconds, charged = usage.get(key, _NO_USAGE)
+            usage[key] = (count + 1, seconds + duration_s, charged + units)
+    balance_changes: defaultdict[int, int] = defaultdict(int)
+    for (account_id, _), (_, _, charged) in usage.items():
+        balance_changes[account_id] -= charged
+    await call_store.insert_keys(connection, calls)
+    await call_store.insert_calls(connection, calls, charges)
+    await call_store.add_usage(connection, usage)
+    return balance_changes
 
 
-def _repeat(order: ChargeOrder, call: BookedCall) -> Outcome:
-    """The answer to a ``callId`` that is booked already."""
-    same = (
-        order.path[-1] == call.account_id
-        and order.number == call.number
-        and order.caller_number == call.caller_number
-        and order.started_at == call.started_at
-        and order.duration_s == call.duration_s
-    )
-    if same:
-        return Booked(call, duplicate=True)
-    return IdempotencyConflict("This callId was charged before with other content.", path=("callId",))
+def _only_finished_calls(orders: Sequence[Order]) -> list[ChargeOrder]:
+    """The orders, if all are finished calls with a ``callId`` each; else none of them."""
+    finished = [order for order in orders if isinstance(order, ChargeOrder)]
+    return finished if len(finished) == len(orders) == len({order.call_id for order in finished}) else []
+
+
+def _path_of(order: Order) -> tuple[int, ...]:
+    """The accounts that an order names. One that names its call alone says nothing of accounts."""
+    return order.path if isinstance(order, ChargeOrder | AuthorizeOrder) else ()
+
+
+def _rate(orders: Sequence[ChargeOrder], pricing: _Pricing) -> list[RatedOrder]:
+    return [rated_at(order, pricing.prices_of(order.path, order.number, order.started_at)) for order in orders]
+
+
+def _carry_out(batch: CallBatch, order: Order) -> Answer:
+    match order:
+        case ChargeOrder():
+            return batch.charge(order)
+        case AuthorizeOrder():
+            return batch.authorize(order)
+        case ExtendOrder():
+            return batch.extend(order)
+        case SettleOrder():
+            return batch.settle(order)

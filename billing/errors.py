@@ -7,7 +7,7 @@
     ├── names, text     INVALID_USERNAME  USERNAME_TAKEN  NAME_TAKEN  INVALID_INPUT
     ├── money           INVALID_AMOUNT  INSUFFICIENT_CREDIT  IDEMPOTENCY_CONFLICT
     ├── rates           NO_RATE  INVALID_RATE  RATE_LIST_IN_USE
-    └── calls           INVALID_NUMBER  INVALID_CALL  CALL_FAILED
+    └── calls           INVALID_NUMBER  INVALID_CALL  CALL_ENDED  LIMIT_REACHED  CALL_FAILED
 
 A refusal raised inside a transaction rolls all of it back. It becomes an entry of a payload's ``errors``; not signed
 in, not allowed at all, too costly, and bugs are no refusals: those are top-level errors.
@@ -39,6 +39,8 @@ class ErrorCode(StrEnum):
     RATE_LIST_IN_USE = "RATE_LIST_IN_USE"
     INVALID_NUMBER = "INVALID_NUMBER"
     INVALID_CALL = "INVALID_CALL"
+    CALL_ENDED = "CALL_ENDED"
+    LIMIT_REACHED = "LIMIT_REACHED"
     CALL_FAILED = "CALL_FAILED"
 
 
@@ -184,6 +186,21 @@ class InvalidCall(Refusal):
     """A call whose identity, start or duration cannot be."""
 
     code = ErrorCode.INVALID_CALL
+
+
+class CallEnded(Refusal):
+    """The call is in the books already: nothing more can be held for it."""
+
+    code = ErrorCode.CALL_ENDED
+
+    def __init__(self) -> None:
+        super().__init__("This call has ended and is in the books.", path=("callId",))
+
+
+class LimitReached(Refusal):
+    """A limit that ``account_id``, or the installation, has set for calls does not allow this one."""
+
+    code = ErrorCode.LIMIT_REACHED
 
 
 class CallFailed(Refusal):

@@ -4,6 +4,7 @@ from models.account import Account, AccountState
 from models.base import Base
 from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
 from models.credit import CreditTransaction, IdempotencyKey
+from models.hold import EarlyEnd, Hold
 from models.rate import PricingEpoch, Rate, RateList
 from models.token import Token
 
@@ -16,6 +17,8 @@ __all__ = [
     "CallKey",
     "Charge",
     "CreditTransaction",
+    "EarlyEnd",
+    "Hold",
     "IdempotencyKey",
     "PricingEpoch",
     "Rate",

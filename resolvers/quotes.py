@@ -10,15 +10,16 @@ from sqlalchemy import text
 from billing.charge_order import DURATION_S_MAX, ChargeOrder, ChargePolicy
 from billing.errors import InvalidNumber, Refusal
 from billing.phone_number import parse_number
-from billing.rated_order import Funds, RatedOrder, decide, rate_order
-from billing.rating import Price
+from billing.rated_order import RatedOrder, rated_at
+from billing.rating import Price, price_path
+from billing.standing import Standing, refusal_to_start
 from resolvers.access import AccountPath, visible_path
 from resolvers.accounts import visible_account
 from resolvers.context import RequestContext
 from resolvers.prices import tables_of_path
 from resolvers.request_errors import BadUserInput
 
-_FUNDS = text(
+_STANDING = text(
     "SELECT account_id, blocked, balance_units + credit_limit_units - held_units AS available_units "
     "FROM account_state WHERE account_id = ANY(:account_ids)"
 )
@@ -67,10 +68,10 @@ async def quote(
         return Quote(None, duration_s, at, (), refusal)
     order = ChargeOrder("", account.path, digits, None, at, duration_s, ChargePolicy.CHECK_CREDIT)
     tables = await tables_of_path(context, account.path)
-    rated = rate_order(order, tables[0], tables[1:])
-    (decision,) = decide([rated], await _funds(context, account.path))
+    rated = rated_at(order, price_path(tables[0], tables[1:], digits, at))
+    why_not = refusal_to_start(rated, await _standing(context, account.path))
     levels = _levels(context, rated) if rated.unpriced_level is None else ()
-    return Quote(digits, duration_s, at, levels, decision if isinstance(decision, Refusal) else None)
+    return Quote(digits, duration_s, at, levels, why_not)
 
 
 def _levels(context: RequestContext, rated: RatedOrder) -> Sequence[QuotedLevel]:
@@ -84,7 +85,7 @@ def _levels(context: RequestContext, rated: RatedOrder) -> Sequence[QuotedLevel]
     return levels
 
 
-async def _funds(context: RequestContext, path: AccountPath) -> dict[int, Funds]:
+async def _standing(context: RequestContext, path: AccountPath) -> dict[int, Standing]:
     async with context.services.db.read() as connection:
-        rows: Any = await connection.execute(_FUNDS, {"account_ids": list(path)})
-        return {row.account_id: Funds(row.blocked, row.available_units) for row in rows}
+        rows: Any = await connection.execute(_STANDING, {"account_ids": list(path)})
+        return {row.account_id: Standing(row.blocked, row.available_units) for row in rows}

@@ -23,6 +23,7 @@ CallStatus = graphql_enum(
     values={
         "CHARGED": "Every level of the path was charged its own price; of a call of 0 seconds, nothing.",
         "UNRATED": "A level had no rate: the call is kept, nobody was charged.",
+        "RELEASED": "The call was authorised and never answered: nobody was charged.",
     },
 )
 

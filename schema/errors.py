@@ -33,6 +33,8 @@ ErrorCode = graphql_enum(
         "RATE_LIST_IN_USE": "The list is selected by accounts and cannot be deleted.",
         "INVALID_NUMBER": "The number is no telephone number with its country code.",
         "INVALID_CALL": "The call's identity, start or duration cannot be.",
+        "CALL_ENDED": "The call is in the books already: nothing more can be held for it.",
+        "LIMIT_REACHED": "A limit on calls, of an account on the path or of the installation, does not allow it.",
         "CALL_FAILED": "The call could not be booked because of a fault of ours; it may be sent again.",
     },
 )

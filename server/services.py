@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from billing.batcher import Batcher
 from billing.charging import ChargingEngine
+from billing.hold_order import HoldRules
 from billing.price_book import PriceBook
 from models.database import Database
 from resolvers.account_directory import AccountDirectory
@@ -18,13 +19,15 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     """The services on the database at ``database_url``; at the end what is being charged is finished first."""
     database = Database(database_url)
     price_book = PriceBook()
-    batcher = Batcher(database, ChargingEngine(price_book))
+    rules = settings.rules()
+    holds = HoldRules(rules.hold_slice_s, rules.hold_ttl_s, rules.call_duration_max_s)
+    batcher = Batcher(database, ChargingEngine(price_book, holds))
     directory = AccountDirectory(database)
     try:
         async with BalanceFeed(database, directory) as feed:
             yield Services(
                 db=database,
-                rules=settings.rules(),
+                rules=rules,
                 passwords=settings.passwords(),
                 charging=batcher,
                 feed=feed,

@@ -1,0 +1,258 @@
+"""The books of one batch, in memory: orders are taken in their sequence, each finds what those before it left.
+
+Pure: the caller has locked every account on every path, read what is kept of every ``callId``, and writes the outcome.
+Blocking and credit are looked at when a call wants to start; what runs already goes on and is charged, whatever it
+finds.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from billing.charge_order import Booked, BookedCall, CallStatus, ChargeOrder, ChargePolicy, Outcome
+from billing.errors import (
+    CallEnded,
+    IdempotencyConflict,
+    InsufficientCredit,
+    LimitReached,
+    NotFound,
+    Refusal,
+)
+from billing.hold_order import (
+    Authorization,
+    AuthorizeOrder,
+    EarlyEnd,
+    EndPending,
+    ExtendOrder,
+    Hold,
+    HoldRules,
+    SettleOrder,
+)
+from billing.rated_order import RatedOrder, booked_call, rated_at
+from billing.rating import Price, charge, max_duration_s
+from billing.standing import Standing, blocked_refusal, first_short, refusal_to_start, unpriced_refusal
+
+PricesOf = Callable[[tuple[int, ...], str, datetime], list[Price | None]]
+
+
+@dataclass(slots=True)
+class CallBatch:
+    """``booked``, ``holds`` and ``early_ends`` are what is kept of the orders' ``callId``s; they change as it goes.
+
+    ``prices_of`` answers each level's price for a path, a number and an instant. Afterwards ``new_calls`` are to be
+    written with their charges, ``held_changes`` to be added to the held amounts, and every ``callId`` in ``touched``
+    has a new hold or early end, or has none any more.
+    """
+
+    now: datetime
+    rules: HoldRules
+    prices_of: PricesOf
+    call_numbers: Iterator[int]
+    standing: dict[int, Standing]
+    booked: dict[str, BookedCall]
+    holds: dict[str, Hold]
+    early_ends: dict[str, EarlyEnd]
+    new_calls: list[tuple[BookedCall, RatedOrder]] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    held_changes: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def charge(self, order: ChargeOrder) -> Outcome:
+        """A finished call. If it was held, it is settled by this, whatever the policy."""
+        booked = self.booked.get(order.call_id)
+        if booked is not None:
+            return repeat_of(order, booked)
+        hold = self.holds.get(order.call_id)
+        if hold is not None:
+            if (hold.path, hold.number) != (order.path, order.number):
+                return _other_content()
+            self._end(hold)
+        rated = rated_at(order, self.prices_of(order.path, order.number, order.started_at))
+        if order.policy is ChargePolicy.CHECK_CREDIT and hold is None:
+            refusal = refusal_to_start(rated, self.standing)
+            if refusal is not None:
+                return refusal
+        if self.early_ends.pop(order.call_id, None) is not None:
+            self.touched.add(order.call_id)
+        return Booked(self._book(rated), duplicate=False)
+
+    def authorize(self, order: AuthorizeOrder) -> Authorization | Refusal:
+        """Hold a first slice of a call that wants to start."""
+        if order.call_id in self.booked:
+            return CallEnded()
+        hold = self.holds.get(order.call_id)
+        if hold is not None:
+            same = (hold.path, hold.number, hold.caller_number) == (order.path, order.number, order.caller_number)
+            if not same or order.at not in (None, hold.at):
+                return _other_content()
+            if hold.expires_at is not None:
+                return self._answer(hold, duplicate=True)
+        at = order.at or self.now
+        early = self.early_ends.get(order.call_id)
+        if early is not None and early.reporter_id in order.path:
+            return self._carry_out(early, order, at)
+        prices = self.prices_of(order.path, order.number, at)
+        refusal = blocked_refusal(order.path, self.standing) or unpriced_refusal(order.path, prices, order.number)
+        if refusal is not None:
+            return refusal
+        if hold is None:
+            nothing = (0,) * len(order.path)
+            hold = Hold(order.call_id, order.path, order.number, order.caller_number, at, 0, 0, 0, nothing, None)
+        first_s = max(price.first_increment_s for price in prices if price is not None)
+        refusal = self._grant(hold, prices, max(hold.granted_s, self.rules.slice_s, first_s))
+        if refusal is not None:
+            return refusal
+        self.holds[order.call_id] = hold
+        return self._answer(hold)
+
+    def extend(self, order: ExtendOrder) -> Authorization | Refusal:
+        """Hold the next slice of a running call; what is held stays if there is nothing more."""
+        if order.call_id in self.booked:
+            return CallEnded()
+        hold = self.holds.get(order.call_id)
+        if hold is None or order.reporter_id not in hold.path:
+            return NotFound("There is no such call.", path=("callId",))
+        if order.sequence <= hold.sequence and hold.expires_at is not None:
+            return self._answer(hold, duplicate=True)
+        prices = self.prices_of(hold.path, hold.number, hold.at)
+        refusal = unpriced_refusal(hold.path, prices, hold.number) or self._grant(
+            hold, prices, max(hold.granted_s, order.talked_s or 0) + self.rules.slice_s
+        )
+        if refusal is not None:
+            return refusal
+        hold.sequence = max(hold.sequence, order.sequence)
+        return self._answer(hold)
+
+    def settle(self, order: SettleOrder) -> Booked | EndPending | Refusal:
+        """Charge the talked time of a call that was authorised, below zero if need be, and free its hold."""
+        booked = self.booked.get(order.call_id)
+        if booked is not None:
+            same = booked.duration_s == order.duration_s and order.started_at in (None, booked.started_at)
+            return Booked(booked, duplicate=True) if same else _other_content()
+        hold = self.holds.get(order.call_id)
+        if hold is None:
+            return self._note_early_end(order)
+        if order.reporter_id not in hold.path:
+            return NotFound("There is no such call.", path=("callId",))
+        self._end(hold)
+        call = self._book_ended(
+            ChargeOrder(
+                hold.call_id,
+                hold.path,
+                hold.number,
+                hold.caller_number,
+                order.started_at or hold.at,
+                order.duration_s,
+                ChargePolicy.ALWAYS_CHARGE,
+            ),
+            released=order.released,
+        )
+        return Booked(call, duplicate=False)
+
+    def expire(self) -> None:
+        """Free what is held for calls whose time is over; a settle that comes later is still charged."""
+        for hold in self.holds.values():
+            if hold.expires_at is not None and hold.expires_at <= self.now:
+                self._set_held(hold, (0,) * len(hold.path))
+                hold.expires_at = None
+
+    def _grant(self, hold: Hold, prices: Sequence[Price | None], wanted_s: int) -> Refusal | None:
+        """Hold up to ``wanted_s`` seconds from the call's start, or as much as every level can pay."""
+        cap_s = self.rules.call_duration_max_s
+        longest_s, limiting_id = cap_s, None
+        for account_id, price, held in reversed(list(zip(hold.path, prices, hold.held_units, strict=True))):
+            assert price is not None
+            available = self.standing[account_id].available_units
+            if available is not None:
+                level_s = max_duration_s(price, available + held, cap_s)
+                if level_s < longest_s:
+                    longest_s, limiting_id = level_s, account_id
+        granted_s = min(wanted_s, longest_s)
+        # An expired hold holds nothing, so getting back what it had is something.
+        if granted_s <= (hold.granted_s if hold.expires_at is not None else 0):
+            if limiting_id is None:
+                return LimitReached(f"A call lasts at most {cap_s} seconds.")
+            return InsufficientCredit("The credit does not cover more of this call.", account_id=limiting_id)
+        self._set_held(hold, tuple(charge(price, granted_s)[1] for price in prices if price is not None))
+        hold.granted_s, hold.max_duration_s = granted_s, longest_s
+        hold.expires_at = self.now + timedelta(seconds=self.rules.ttl_s)
+        return None
+
+    def _set_held(self, hold: Hold, held_units: tuple[int, ...]) -> None:
+        for account_id, old, new in zip(hold.path, hold.held_units, held_units, strict=True):
+            self.standing[account_id].pay(new - old)
+            self.held_changes[account_id] += new - old
+        hold.held_units = held_units
+        self.touched.add(hold.call_id)
+
+    def _end(self, hold: Hold) -> None:
+        self._set_held(hold, (0,) * len(hold.path))
+        del self.holds[hold.call_id]
+
+    def _answer(self, hold: Hold, *, duplicate: bool = False) -> Authorization:
+        assert hold.expires_at is not None
+        price = self.prices_of(hold.path, hold.number, hold.at)[-1]
+        granted_at = hold.expires_at - timedelta(seconds=self.rules.ttl_s)
+        more = hold.granted_s < hold.max_duration_s
+        return Authorization(
+            hold.call_id,
+            hold.path[-1],
+            hold.max_duration_s,
+            hold.granted_s,
+            hold.expires_at,
+            granted_at + timedelta(seconds=self.rules.ask_again_after_s) if more else None,
+            0 if price is None else price.price_per_minute_e8,
+            None if price is None else price.destination,
+            duplicate,
+        )
+
+    def _note_early_end(self, order: SettleOrder) -> EndPending | Refusal:
+        early = EarlyEnd(order.call_id, order.reporter_id, order.duration_s, order.started_at, order.released)
+        if self.early_ends.setdefault(order.call_id, early) != early:
+            return _other_content()
+        self.touched.add(order.call_id)
+        return EndPending(order.call_id)
+
+    def _carry_out(self, early: EarlyEnd, order: AuthorizeOrder, at: datetime) -> Authorization:
+        del self.early_ends[order.call_id]
+        self.touched.add(order.call_id)
+        ended = ChargeOrder(
+            order.call_id,
+            order.path,
+            order.number,
+            order.caller_number,
+            early.started_at or at,
+            early.duration_s,
+            ChargePolicy.ALWAYS_CHARGE,
+        )
+        call = self._book_ended(ended, released=early.released)
+        return Authorization(order.call_id, order.path[-1], 0, 0, self.now, None, 0, call.destination, False)
+
+    def _book_ended(self, order: ChargeOrder, *, released: bool) -> BookedCall:
+        rated = rated_at(order, self.prices_of(order.path, order.number, order.started_at))
+        return self._book(rated, CallStatus.RELEASED if released else None)
+
+    def _book(self, rated: RatedOrder, status: CallStatus | None = None) -> BookedCall:
+        overdrawn = first_short(rated, self.standing) is not None
+        for account_id, units in zip(rated.order.path, rated.amounts, strict=True):
+            self.standing[account_id].pay(units)
+        call = booked_call(rated, next(self.call_numbers), overdrawn=overdrawn, status=status)
+        self.booked[call.call_id] = call
+        self.new_calls.append((call, rated))
+        return call
+
+
+def _other_content() -> Refusal:
+    return IdempotencyConflict("This callId was used before with other content.", path=("callId",))
+
+
+def repeat_of(order: ChargeOrder, call: BookedCall) -> Outcome:
+    """The answer to a finished call whose ``callId`` is booked already."""
+    same = (
+        order.path[-1] == call.account_id
+        and order.number == call.number
+        and order.caller_number == call.caller_number
+        and order.started_at == call.started_at
+        and order.duration_s == call.duration_s
+    )
+    return Booked(call, duplicate=True) if same else _other_content()
