@@ -18,6 +18,7 @@ import uvloop
 from billing.errors import Refusal
 from models.database import Database
 from models.migrations import run
+from models.outage import is_database_outage
 from server.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from server.first_start import ensure_operator
 from server.settings import Settings, SettingsError, load_settings
@@ -74,7 +75,12 @@ def with_database(settings: Settings, work: Callable[[Opened], Awaitable[T]], *,
             return await work(opened)
 
     with database_url(settings) as url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(all_of_it(url))
+        try:
+            return runner.run(all_of_it(url))
+        except Exception as error:
+            if is_database_outage(error) and not isinstance(error, BrokenPipeError):
+                raise BadEnvironment(f"the database went away: {one_line(error)}; run the command again") from None
+            raise
 
 
 @contextmanager
