@@ -6,6 +6,7 @@ import typer
 
 from server.commands.audit import audit_books
 from server.commands.common import CommandError, say
+from server.commands.demo import demo
 from server.commands.export_schema import export_schema
 from server.commands.import_rates import import_rates
 from server.commands.make_migration import make_migration
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("migrate")(migrate)
+app.command("demo")(demo)
 app.command("import-rates")(import_rates)
 app.command("audit")(audit_books)
 app.command("export-schema")(export_schema)

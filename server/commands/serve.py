@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 import uvloop
 
+from billing.errors import Refusal
 from server.commands.common import (
     BadEnvironment,
+    Opened,
+    Refused,
     database_url,
     open_database,
     settings_for_command,
     write,
 )
+from server.commands.demo import demo_text
+from server.demo import Demo, load_demo
 from server.listening import ListenError, address_of, bind, serve_http
 from server.logs import configure_logs
 from server.settings import Settings
@@ -25,6 +30,9 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of the embedded PostgreSQL.  [default: .tollpath]")
     ] = None,
+    with_demo: Annotated[
+        bool, typer.Option("--demo", help="Load the demo on the first start, and print how to try it.")
+    ] = False,
 ) -> None:
     """Start the database, bring it up to date, and serve GraphQL until Ctrl-C or SIGTERM."""
     # Not above: the GraphQL libraries take a second to import, and no other command needs them.
@@ -36,21 +44,33 @@ def serve(
         bound = bind(settings.host, settings.port)
     except ListenError as error:
         raise BadEnvironment(str(error)) from None
+
+    async def run(url: str) -> bool:
+        async with open_database(settings, url) as opened:
+            demo = await _load_demo(opened) if with_demo else None
+        address = address_of(bound)
+
+        def greet() -> None:
+            write(welcome(settings, address))
+            if demo is not None:
+                write(demo_text(demo, address))
+
+        return await serve_http(create_app(settings, url), bound, greet)
+
     with (
         bound,
         database_url(settings) as url,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-
-        async def run() -> bool:
-            async with open_database(settings, url):
-                pass
-            return await serve_http(
-                create_app(settings, url), bound, lambda: write(welcome(settings, address_of(bound)))
-            )
-
-        if not runner.run(run()):
+        if not runner.run(run(url)):
             raise BadEnvironment("the server did not start; the log above says why")
+
+
+async def _load_demo(opened: Opened) -> Demo | None:
+    try:
+        return await load_demo(opened.settings, opened.url, on_first_start_only=True)
+    except Refusal as refusal:
+        raise Refused(f"the demo cannot be loaded: {refusal.message}") from None
 
 
 def welcome(settings: Settings, address: str) -> str:
