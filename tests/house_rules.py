@@ -12,7 +12,8 @@ _WRITING_SQL = re.compile(
 )
 _BALANCE = r"\b(balance_units|held_units)\b"
 _BALANCE_SQL = re.compile(
-    rf"(\bSET\b(?:(?!\b(?:FROM|WHERE)\b).)*{_BALANCE}\s*=)|(INSERT\s+INTO\s+account_state\b[^)]*{_BALANCE})",
+    rf"(UPDATE\s+account_state\b(?:(?!\bSET\b).)*\bSET\b(?:(?!\b(?:FROM|WHERE)\b).)*{_BALANCE}\s*=)"
+    rf"|(INSERT\s+INTO\s+account_state\b[^)]*{_BALANCE})",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -42,7 +43,7 @@ def writes(source: str) -> list[str]:
 
 
 def balance_writes(source: str) -> list[str]:
-    """Where the module sets a balance or a held amount."""
+    """Where the module sets an account's balance or held amount."""
     tree = ast.parse(source)
     found = [f"line {line}: SQL" for line, text in _texts(tree) if _BALANCE_SQL.search(text)]
     for node in ast.walk(tree):

@@ -71,6 +71,7 @@ def test_a_change_of_a_balance_is_noticed(line: str) -> None:
     "line",
     [
         "insert(CreditTransaction).values(balance_after_units=1)",
+        'text("INSERT INTO holds (call_id, held_units) VALUES (1, 2) ON CONFLICT DO UPDATE SET held_units = 2")',
         "AccountRow(balance_units=1)",
         'text("SELECT balance_units, held_units FROM account_state WHERE held_units = 5")',
         'text("UPDATE account_state SET blocked = true WHERE balance_units = 0")',
