@@ -37,13 +37,14 @@ _INCREMENTS_S = ((1, 1), (1, 1), (60, 1), (60, 60), (30, 6))
 _LEADING_DIGITS_MAX = 4
 
 
-def demo_deck() -> list[NewRate]:
+@cache
+def demo_deck() -> tuple[NewRate, ...]:
     """About 30,000 rates, always the same: countries, mobile networks, toll free, and some blocked ranges."""
     deck: dict[str, Price] = {}
     for prices in (_countries(), _north_america(), _mobile_networks(), _special_numbers(), _international()):
         for price in prices:
             deck.setdefault(price.prefix, price)
-    return [NewRate(price) for _, price in sorted(deck.items())]
+    return tuple(NewRate(price) for _, price in sorted(deck.items()))
 
 
 def _countries() -> Iterator[Price]:
