@@ -404,3 +404,47 @@ async def test_the_tree_is_at_most_256_levels_deep(api: Api) -> None:
 
     assert (error["code"], error["message"]) == ("TREE_TOO_DEEP", "The tree has at most 256 levels.")
     assert await api.rows() == before
+
+
+async def test_the_operator_owns_the_base_rates_and_its_credit_is_unlimited(api: Api) -> None:
+    query = (
+        "{ viewer { username isReseller depth creditLimit available rateLists { name isBase owner { username } } } }"
+    )
+    viewer = (await api(query, by=api.operator))["viewer"]
+
+    base = [found for found in viewer.pop("rateLists") if found["isBase"]]
+    assert base == [{"name": "Base rates", "isBase": True, "owner": {"username": "operator"}}]
+    assert viewer == {"username": "operator", "isReseller": True, "depth": 0, "creditLimit": None, "available": None}
+    before = await api.rows()
+    own = {"accountId": api.operator.id}
+    for mutation, asked in {
+        "setCreditLimit": {**own, "creditLimit": "1"},
+        "createCreditTransaction": {**own, "amount": "1", "idempotencyKey": "1"},
+        "blockAccount": own,
+        "updateAccount": {**own, "isReseller": False},
+    }.items():
+        assert (await api.refused(mutation, asked, by=api.operator))["code"] == "NOT_ALLOWED", mutation
+    assert await api.rows() == before
+
+
+async def test_a_reseller_has_every_function_that_its_own_reseller_has(api: Api) -> None:
+    reseller = api.operator
+    for name in ("first", "second", "third"):
+        reseller = await api.reseller(name, of=reseller)
+        customer = await api.customer("plain", of=reseller, credit="1")
+        target = {"accountId": customer.id}
+        await api.done(
+            "createCreditTransaction", "duplicate", {**target, "amount": "1", "idempotencyKey": "1"}, by=reseller
+        )
+        await api.done("setCreditLimit", "account { id }", {**target, "creditLimit": "2"}, by=reseller)
+        await api.done("blockAccount", "account { id }", target, by=reseller)
+        await api.done("unblockAccount", "account { id }", target, by=reseller)
+        made = await api.done(
+            "createRateList", "rateList { id }", {"name": "mine", "discountPercent": "-20"}, by=reseller
+        )
+        chosen = {**target, "rateListId": made["rateList"]["id"]}
+        await api.done("updateAccount", "account { id }", chosen, by=reseller)
+        await api.done("makeReseller", "account { id }", target, by=reseller)
+        assert await api("{ viewer { balance creditLimit isReseller } }", by=customer) == {
+            "viewer": {"balance": "2.00000", "creditLimit": "2.00000", "isReseller": True}
+        }
