@@ -86,6 +86,14 @@ class Batcher:
             self._workers.add(asyncio.create_task(self._work()))
         return await group.answer
 
+    async def free_expired(self) -> int:
+        """Free what is held for calls whose time is over, by the database's clock; answers how many there were."""
+        freed = 0
+        async with self._database.charging_connection() as connection:
+            while found := await self._engine.free_expired(connection):
+                freed += found
+        return freed
+
     async def close(self) -> None:
         """Finish what is waiting."""
         while self._workers:

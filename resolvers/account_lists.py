@@ -119,8 +119,14 @@ async def descendants_of(
 
 def below(path: Any, top: Any) -> ColumnElement[bool]:
     """Whether ``path`` belongs to an account below ``top``: one range of the index on paths."""
+    result: ColumnElement[bool] = within(path, top) & (path > top.path)
+    return result
+
+
+def within(path: Any, top: Any) -> ColumnElement[bool]:
+    """Whether ``path`` belongs to ``top`` itself or to an account below it."""
     end = func.trim_array(top.path, 1).op("||")(top.id + 1)
-    result: ColumnElement[bool] = (path > top.path) & (path < end)
+    result: ColumnElement[bool] = (path >= top.path) & (path < end)
     return result
 
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from billing.charge_order import Booked, ChargeOrder, ChargePolicy, Outcome, parse_order
-from billing.errors import InvalidCall, NotFound, Refusal
-from resolvers.access import Viewer, may_see
-from resolvers.account_directory import AccountRef
+from billing.errors import Refusal
+from resolvers.access import Viewer
+from resolvers.call_orders import paths_of, submit
 from resolvers.context import RequestContext
-from resolvers.request_errors import BadUserInput
-
-CALLS_MAX = 1000
 
 
 class CallRequest(NamedTuple):
@@ -33,38 +30,22 @@ async def charge_calls(
 
     Raises: BadUserInput: more than 1,000 calls.
     """
-    if len(requests) > CALLS_MAX:
-        raise BadUserInput(f"A request carries at most {CALLS_MAX} calls, not {len(requests)}.")
-    directory = context.services.directory
-    by_id = await directory.by_id(request.account_id for request in requests if request.account_id is not None)
-    by_username = await directory.by_username(
-        request.username for request in requests if request.username is not None and request.account_id is None
-    )
+    path_of = await paths_of(context, viewer, requests)
     now = datetime.now(UTC)
-    outcomes: list[Outcome | None] = []
-    orders: list[ChargeOrder] = []
-    for request in requests:
-        try:
-            account = _account(request, by_id, by_username)
-            if account is None or not may_see(viewer, account.path):
-                raise NotFound("There is no such account.", path=("accountId",))
-            orders.append(
-                parse_order(
-                    call_id=request.call_id,
-                    path=account.path,
-                    number=request.number,
-                    caller_number=request.caller_number,
-                    started_at=request.started_at,
-                    duration_s=request.duration_s,
-                    policy=policy,
-                    now=now,
-                )
-            )
-            outcomes.append(None)
-        except Refusal as refusal:
-            outcomes.append(refusal)
-    charged = iter(await context.services.charging.charge(orders))
-    return [next(charged) if outcome is None else outcome for outcome in outcomes]
+
+    def order_of(request: CallRequest) -> ChargeOrder:
+        return parse_order(
+            call_id=request.call_id,
+            path=path_of(request),
+            number=request.number,
+            caller_number=request.caller_number,
+            started_at=request.started_at,
+            duration_s=request.duration_s,
+            policy=policy,
+            now=now,
+        )
+
+    return cast("list[Outcome]", await submit(context, requests, order_of))
 
 
 async def charge_call(context: RequestContext, viewer: Viewer, request: CallRequest, policy: ChargePolicy) -> Booked:
@@ -75,15 +56,3 @@ async def charge_call(context: RequestContext, viewer: Viewer, request: CallRequ
             outcome.path = ("call", *outcome.path)
         raise outcome
     return outcome
-
-
-def _account(
-    request: CallRequest, by_id: dict[int, AccountRef], by_username: dict[str, AccountRef]
-) -> AccountRef | None:
-    if request.account_id is not None:
-        if request.username is not None:
-            raise InvalidCall("Give accountId or username, not both.", path=("accountId",))
-        return by_id.get(request.account_id)
-    if request.username is None:
-        raise InvalidCall("Say whose call it is: give accountId or username.", path=("accountId",))
-    return by_username.get(request.username)

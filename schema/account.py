@@ -13,6 +13,7 @@ from schema.account_row import load_account
 from schema.account_tree import AccountTree
 from schema.api_token import AccountApiTokens
 from schema.credit_transaction import AccountCredit
+from schema.hold import AccountHolds
 from schema.info import Info
 from schema.node import Node, findable, global_id, number_of, whole_number
 from schema.rates import AccountRates
@@ -30,7 +31,9 @@ class Address:
 
 
 @strawberry.type(description="An account of the reseller tree: a customer, a reseller, or the operator at the top.")
-class Account(Node, AccountTree, AccountCredit, AccountCalls, AccountUsage, AccountRates, AccountApiTokens):
+class Account(
+    Node, AccountTree, AccountCredit, AccountCalls, AccountHolds, AccountUsage, AccountRates, AccountApiTokens
+):
     username: str = strawberry.field(description="The full username, `name*suffix`. It never changes.")
     depth: int = strawberry.field(description="How many levels it is below the operator, who is at 0.")
     is_reseller: bool = strawberry.field(description="Whether it may have customers. Once set, this stays.")

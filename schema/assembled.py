@@ -9,6 +9,7 @@ from schema.balance_subscription import BalanceSubscriptions
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
 from schema.credit_mutations import CreditMutations
+from schema.hold_mutations import HoldMutations
 from schema.node import NodeQueries
 from schema.quote import QuoteQueries
 from schema.rate_mutations import RateMutations
@@ -24,7 +25,7 @@ class Query(AccountQueries, CallQueries, QuoteQueries, NodeQueries, SettingsQuer
 
 
 @strawberry.type(description="Everything that can be changed. Each answers what it changed, or `errors`.")
-class Mutation(SignInMutations, AccountMutations, CreditMutations, RateMutations, CallMutations):
+class Mutation(SignInMutations, AccountMutations, CreditMutations, RateMutations, CallMutations, HoldMutations):
     pass
 
 

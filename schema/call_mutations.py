@@ -14,10 +14,10 @@ from resolvers.access import Scope
 from resolvers.billing_resolver import CallRequest
 from schema.calls import Call
 from schema.enums import graphql_enum
-from schema.errors import ErrorCode, UserError
+from schema.errors import UserError
 from schema.info import Info
 from schema.mutation import errors_field, mutation
-from schema.node import number_of
+from schema.refused_call import RefusedCall, account_number
 
 ChargePolicy = graphql_enum(
     charge_order.ChargePolicy,
@@ -30,9 +30,6 @@ ChargePolicy = graphql_enum(
         "call without a rate is kept as UNRATED.",
     },
 )
-
-# No account has it, so an id that names no account is refused as such and not as missing.
-_NO_ACCOUNT = 0
 
 
 @strawberry.input(description="A finished call.")
@@ -56,10 +53,9 @@ class CallInput:
 
 def _call_request(_type: type, value: Mapping[str, Any], _context: object) -> CallRequest:
     """A coerced `CallInput` straight to what the resolver takes: a thousand come in one request."""
-    account_id = value.get("accountId")
     return CallRequest(
         value["callId"],
-        None if account_id is None else number_of("Account", account_id) or _NO_ACCOUNT,
+        account_number(value.get("accountId")),
         value.get("username"),
         value["number"],
         value.get("callerNumber"),
@@ -94,14 +90,6 @@ class ChargeCallPayload:
         default=False, description="Whether the same `callId` was in the books already; nothing changed then."
     )
     errors: list[UserError] = errors_field()
-
-
-@strawberry.type(description="A call of `chargeCalls` that was refused. It changed nothing.")
-class RefusedCall:
-    index: int = strawberry.field(description="Its position in `calls`, from 0.")
-    call_id: str = strawberry.field(description="Its `callId`.")
-    code: ErrorCode = strawberry.field(description="The stable reason, for programs.")  # type: ignore[valid-type]
-    message: str = strawberry.field(description="The reason in words, for people.")
 
 
 @strawberry.type(description="Payload of `chargeCalls`: each call succeeds or is refused on its own.")
@@ -150,14 +138,7 @@ class CallMutations:
         payload = ChargeCallsPayload()
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, Refusal):
-                payload.refused.append(
-                    RefusedCall(
-                        index=index,
-                        call_id=requests[index].call_id,
-                        code=outcome.code,
-                        message=outcome.message,
-                    )
-                )
+                payload.refused.append(RefusedCall.of(index, requests[index].call_id, outcome))
                 continue
             payload.calls.append(Call.of(outcome.call))
             payload.duplicates += outcome.duplicate

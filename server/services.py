@@ -11,6 +11,7 @@ from models.database import Database
 from resolvers.account_directory import AccountDirectory
 from resolvers.balance_feed import BalanceFeed
 from resolvers.context import Services
+from server.hold_expiry import hold_expiry
 from server.settings import Settings
 
 
@@ -24,7 +25,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     batcher = Batcher(database, ChargingEngine(price_book, holds))
     directory = AccountDirectory(database)
     try:
-        async with BalanceFeed(database, directory) as feed:
+        async with BalanceFeed(database, directory) as feed, hold_expiry(batcher):
             yield Services(
                 db=database,
                 rules=rules,
