@@ -25,7 +25,6 @@ from billing.set_rates import set_rates
 from billing.tokens import Scope
 from models.tables import Account, Rate, Token
 from resolvers.context import Services
-from server.demo_deck import demo_deck
 from server.services import open_services
 from server.settings import Settings
 
@@ -147,6 +146,9 @@ async def _find_members(tx: AsyncConnection, operator_username: str) -> dict[str
 
 async def _make_deck(tx: AsyncConnection) -> None:
     """The generated base rates, unless the operator has some of its own."""
+    # Not above: reading the numbering plans takes a second, and the command line imports this module for every command.
+    from server.demo_deck import demo_deck
+
     base_id = await base_rate_list_id(tx)
     if not await tx.scalar(select(exists().where(Rate.rate_list_id == base_id))):
         await set_rates(tx, rate_list_id=base_id, rates=demo_deck())

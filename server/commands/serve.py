@@ -35,9 +35,6 @@ def serve(
     ] = False,
 ) -> None:
     """Start the database, bring it up to date, and serve GraphQL until Ctrl-C or SIGTERM."""
-    # Not above: the GraphQL libraries take a second to import, and no other command needs them.
-    from server.app import create_app
-
     settings = settings_for_command(host=host, port=port, data_dir=data_dir)
     configure_logs(settings.log_level, settings.log_format)
     try:
@@ -46,6 +43,9 @@ def serve(
         raise BadEnvironment(str(error)) from None
 
     async def run(url: str) -> bool:
+        # Not above: the GraphQL libraries take a second to import, which no other command needs, nor a refusal.
+        from server.app import create_app
+
         async with open_database(settings, url) as opened:
             demo = await _load_demo(opened) if with_demo else None
         address = address_of(bound)
