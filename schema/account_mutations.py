@@ -12,6 +12,7 @@ from schema.errors import UserError
 from schema.info import Info
 from schema.mutation import Input, errors_field, mutation
 from schema.node import number_of
+from schema.rates import load_rate_list, warnings_field, warnings_of
 from schema.scalars import Money
 
 
@@ -92,12 +93,14 @@ class CreateCustomerPayload:
     message: str | None = strawberry.field(
         default=None, description="What was done, in words; it ends with the full username."
     )
+    warnings: list[str] = warnings_field()
     errors: list[UserError] = errors_field()
 
 
 @strawberry.type(description="The answer to `updateAccount`.")
 class UpdateAccountPayload:
     account: Account | None = strawberry.field(default=None, description="The changed account.")
+    warnings: list[str] = warnings_field()
     errors: list[UserError] = errors_field()
 
 
@@ -152,6 +155,7 @@ def _details(input: CreateCustomerInput | UpdateAccountInput) -> dict[str, Any]:
 class AccountMutations:
     @mutation(description="Create a customer. Its full username is the bare name, `*`, and its reseller's bare name.")
     async def create_customer(self, info: Info, input: Input[CreateCustomerInput]) -> CreateCustomerPayload:
+        rate_list_id = number_of("RateList", input.rate_list_id)
         created = await account_actions.create_customer(
             info.context,
             reseller_id=number_of("Account", input.reseller_id),
@@ -159,28 +163,36 @@ class AccountMutations:
             username=input.username,
             password=input.password,
             details=_details(input),
-            rate_list_id=number_of("RateList", input.rate_list_id),
+            rate_list_id=rate_list_id,
             rate_list_given=input.rate_list_id is not None,
             credit_units=input.credit,
             credit_limit_units=0 if input.credit_limit is UNSET else input.credit_limit,
             blocked=input.blocked,
             is_reseller=input.is_reseller,
         )
-        return CreateCustomerPayload(account=await load_account(info.context, created.id), message=created.message)
+        return CreateCustomerPayload(
+            account=await load_account(info.context, created.id),
+            message=created.message,
+            warnings=warnings_of(await load_rate_list(info.context, rate_list_id)),
+        )
 
     @mutation(description="Change an account's details: one's own, or a customer's; a customer's rate list as well.")
     async def update_account(self, info: Info, input: Input[UpdateAccountInput]) -> UpdateAccountPayload:
         account_id = number_of("Account", input.account_id)
         rate_list_given = input.rate_list_id is not UNSET
+        rate_list_id = number_of("RateList", input.rate_list_id) if rate_list_given else None
         await account_actions.update_account(
             info.context,
             account_id,
             details=_details(input),
-            rate_list_id=number_of("RateList", input.rate_list_id) if rate_list_given else None,
+            rate_list_id=rate_list_id,
             rate_list_given=rate_list_given,
             is_reseller=None if input.is_reseller is UNSET else input.is_reseller,
         )
-        return UpdateAccountPayload(account=await load_account(info.context, account_id))
+        return UpdateAccountPayload(
+            account=await load_account(info.context, account_id),
+            warnings=warnings_of(await load_rate_list(info.context, rate_list_id)),
+        )
 
     @mutation(description="Block an account and everything below it from starting calls. Running calls go on.")
     async def block_account(self, info: Info, input: Input[BlockAccountInput]) -> BlockAccountPayload:

@@ -12,7 +12,7 @@ from schema.errors import UserError
 from schema.info import Info
 from schema.mutation import Input, errors_field, mutation
 from schema.node import number_of
-from schema.rates import RateList, load_rate_list
+from schema.rates import RateList, load_rate_list, warnings_field, warnings_of
 from schema.scalars import Percent, Price
 
 
@@ -66,18 +66,14 @@ class SetRatesInput:
 @strawberry.type(description="The answer to `createRateList`.")
 class CreateRateListPayload:
     rate_list: RateList | None = strawberry.field(default=None, description="The new list.")
-    warnings: list[str] = strawberry.field(
-        default_factory=list, description="What to think over though it was done: that the reseller loses, for one."
-    )
+    warnings: list[str] = warnings_field()
     errors: list[UserError] = errors_field()
 
 
 @strawberry.type(description="The answer to `updateRateList`.")
 class UpdateRateListPayload:
     rate_list: RateList | None = strawberry.field(default=None, description="The changed list.")
-    warnings: list[str] = strawberry.field(
-        default_factory=list, description="What to think over though it was done: that the reseller loses, for one."
-    )
+    warnings: list[str] = warnings_field()
     errors: list[UserError] = errors_field()
 
 
@@ -94,10 +90,6 @@ class SetRatesPayload:
         default=0, description="How many prefixes were added, changed or withdrawn; the others held already."
     )
     errors: list[UserError] = errors_field()
-
-
-def _warnings(rate_list: RateList | None) -> list[str]:
-    return [rate_list.warning] if rate_list is not None and rate_list.warning is not None else []
 
 
 def _new_rate(rate: RateInput) -> NewRate:
@@ -121,7 +113,7 @@ class RateMutations:
             info.context, name=input.name, discount_e4=input.discount_percent
         )
         rate_list = await load_rate_list(info.context, rate_list_id)
-        return CreateRateListPayload(rate_list=rate_list, warnings=_warnings(rate_list))
+        return CreateRateListPayload(rate_list=rate_list, warnings=warnings_of(rate_list))
 
     @mutation(description="Rename a rate list or change its percentage, which holds at once.")
     async def update_rate_list(self, info: Info, input: Input[UpdateRateListInput]) -> UpdateRateListPayload:
@@ -132,7 +124,7 @@ class RateMutations:
             discount_e4=None if input.discount_percent is UNSET else input.discount_percent,
         )
         rate_list = await load_rate_list(info.context, rate_list_id)
-        return UpdateRateListPayload(rate_list=rate_list, warnings=_warnings(rate_list))
+        return UpdateRateListPayload(rate_list=rate_list, warnings=warnings_of(rate_list))
 
     @mutation(description="Delete a rate list that no account has selected.")
     async def delete_rate_list(self, info: Info, input: Input[DeleteRateListInput]) -> DeleteRateListPayload:

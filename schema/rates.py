@@ -1,7 +1,7 @@
 """Rate lists and rates, and the parts of `Account` that show them."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -114,6 +114,19 @@ async def load_rate_list(context: RequestContext, rate_list_id: int | None) -> R
     """The `RateList` of this number, or None where there is none or the viewer may not see it."""
     row = await visible_rate_list(context, rate_list_id)
     return None if row is None else RateList.of(row)
+
+
+def warnings_of(rate_list: RateList | None) -> list[str]:
+    """What a payload says of a list that was made, changed or selected."""
+    return [rate_list.warning] if rate_list is not None and rate_list.warning is not None else []
+
+
+def warnings_field() -> Any:
+    """The `warnings` of a payload."""
+    return strawberry.field(
+        default_factory=list,
+        description="What to think over though it was done: that the reseller loses with this rate list.",
+    )
 
 
 @findable("RateList")

@@ -148,6 +148,22 @@ async def test_a_list_that_makes_the_reseller_lose_is_made_with_a_warning(api: A
     assert [bool(one["warning"]) for one in lists] == [False] + [True] * 7 + [False]
 
 
+async def test_whoever_selects_a_list_that_makes_it_lose_is_warned(api: Api) -> None:
+    luluka = await api.reseller("luluka", of=api.operator)
+    ten, zero = await predefined(api, 10, by=luluka), await predefined(api, 0, by=luluka)
+    input = {"username": "keytyh", "password": "s3cret", "rateListId": ten}
+    created = await api.done("createCustomer", "account { id } warnings", input, by=luluka)
+    assert [warning[:40] for warning in created["warnings"]] == ["Customers with this list pay 10 % less t"]
+    for rate_list_id, count in ((zero, 0), (ten, 1)):
+        change = {"accountId": created["account"]["id"], "rateListId": rate_list_id}
+        payload = await api.done("updateAccount", "warnings", change, by=luluka)
+        assert len(payload["warnings"]) == count
+    harmless = {"accountId": created["account"]["id"], "otherDetails": "a friend"}
+    assert (await api.done("updateAccount", "warnings", harmless, by=luluka))["warnings"] == []
+    without = {"username": "anna", "password": "s3cret"}
+    assert (await api.done("createCustomer", "warnings", without, by=luluka))["warnings"] == []
+
+
 async def test_a_list_is_renamed_and_an_empty_change_changes_nothing(api: Api) -> None:
     luluka = await api.reseller("luluka", of=api.operator)
     shops = await own_list(api, "Shops", "-20", by=luluka)
