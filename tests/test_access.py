@@ -137,6 +137,36 @@ async def calls(world: World) -> dict[str, Any]:
     return {"calls": [await a_call(world)]}
 
 
+async def a_call_to_start(world: World) -> dict[str, Any]:
+    return {"callId": f"h{await numbered(world)}", "accountId": world.customer.id, "number": "+4312345"}
+
+
+async def calls_to_start(world: World) -> dict[str, Any]:
+    return {"calls": [await a_call_to_start(world)]}
+
+
+async def a_held_call(world: World) -> str:
+    asked = await a_call_to_start(world)
+    await world.api.done("authorizeCall", "duplicate", asked, by=world.parent)
+    return str(asked["callId"])
+
+
+async def an_extension(world: World) -> dict[str, Any]:
+    return {"callId": await a_held_call(world), "sequence": 1}
+
+
+async def an_end(world: World) -> dict[str, Any]:
+    return {"callId": await a_held_call(world), "durationSeconds": 30}
+
+
+async def ends(world: World) -> dict[str, Any]:
+    return {"calls": [await an_end(world)]}
+
+
+async def a_release(world: World) -> dict[str, Any]:
+    return {"callId": await a_held_call(world)}
+
+
 def outcomes(customer: str, sibling: str, parent: str, ancestor: str, operator: str) -> dict[str, str]:
     """What a MANAGE mutation answers each viewer; nobody gets there anonymously or with another scope."""
     answers = (ANONYMOUS, customer, sibling, parent, ancestor, operator, SCOPE, SCOPE)
@@ -178,13 +208,19 @@ MUTATIONS: list[tuple[str, Asked, dict[str, str]]] = [
     ("setRates", rates_of_the_parent, OWNER_AND_OPERATOR),
     ("chargeCall", one_call, CHARGING),
     ("chargeCalls", calls, CHARGING),
+    ("authorizeCall", a_call_to_start, CHARGING),
+    ("authorizeCalls", calls_to_start, CHARGING),
+    ("extendCall", an_extension, CHARGING),
+    ("settleCall", an_end, CHARGING),
+    ("settleCalls", ends, CHARGING),
+    ("releaseCall", a_release, CHARGING),
 ]
 
 
 async def outcome(world: World, mutation: str, asked: dict[str, Any] | None, token: str | None) -> str:
     """``ok``, the code of the payload's error, or the code of the top-level error."""
     kind = mutation[0].upper() + mutation[1:]
-    refused = "refused { code }" if mutation == "chargeCalls" else ""
+    refused = "refused { code }" if mutation in ("chargeCalls", "authorizeCalls", "settleCalls") else ""
     fields = f"{{ errors {{ code }} {refused} }}"
     if asked is None:
         query = f"mutation {{ {mutation} {fields} }}"
@@ -209,6 +245,7 @@ CHANGED_BY_MUTATIONS = (
     "calls",
     "charges",
     "usage_days",
+    "holds",
 )
 
 
