@@ -1,0 +1,109 @@
+"""The steps of a simulation in which many tasks act at once, spread over all servers.
+
+What each of them gets depends on who comes first; the steps are such that what they come to together does not.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from fractions import Fraction
+
+from tests.reference_ledger import half_up
+from tests.simulated_api import CallShown, CreditShown
+from tests.simulated_steps import SimulatedSteps
+
+STEPS = {
+    "create_account": 15,
+    "give_credit": 10,
+    "repeat_credit": 3,
+    "block": 6,
+    "set_limit": 3,
+    "select_list": 4,
+    "create_list": 3,
+    "change_list": 3,
+    "change_rates": 8,
+    "charge_call": 15,
+    "repeat_call": 5,
+    "charge_calls": 12,
+    "race_for_credit": 6,
+    "race_to_deduct": 3,
+    "race_of_everybody": 6,
+}
+
+
+class Simulation(SimulatedSteps):
+    """Random use of the product, alone and at once."""
+
+    async def step(self) -> str:
+        """One random step, and the comparison of every account with the ledger. Answers the step's name."""
+        name = self.random.choices(list(STEPS), list(STEPS.values()))[0]
+        await getattr(self, name)()
+        await self.compare()
+        return name
+
+    async def race_for_credit(self) -> None:
+        """Equal calls of one account, whose credit covers only some of them; some are sent twice."""
+        call, count = self.new_call(), self.random.randint(4, 16)
+        price = self.price(call)
+        if price and call.username != "operator":
+            await self.have_available(call.username, price * Fraction(self.random.randint(0, 10 * count), 10))
+        racing = [call._replace(call_id=f"{call.call_id}.{number}") for number in range(count)]
+        sent = racing + self.random.sample(racing, self.random.randint(0, 3))
+        answers = await asyncio.gather(*(self.api.charge_call("operator", one, "CHECK_CREDIT") for one in sent))
+        shown: defaultdict[str, list[CallShown]] = defaultdict(list)
+        for one, answer in zip(sent, answers, strict=True):
+            shown[one.call_id].append(answer)
+        # They are equal: whichever were charged first left the same for the others.
+        for one in sorted(racing, key=lambda one: shown[one.call_id][0].code != "CHARGED"):
+            expected = self.seen("operator", one, self.ledger.charge(one, "CHECK_CREDIT"))
+            repeats = [answer for answer in shown[one.call_id] if answer.duplicate]
+            assert [answer._replace(duplicate=False) for answer in shown[one.call_id]] == [expected] * (
+                len(shown[one.call_id])
+            )
+            assert len(repeats) == (len(shown[one.call_id]) - 1 if expected.code == "CHARGED" else 0)
+        self.calls += racing
+
+    async def race_to_deduct(self) -> None:
+        """Equal deductions, one of them sent twice, of which the balance covers only some."""
+        username, amount, count = self.somebody(), self.money(10) + 1, self.random.randint(3, 9)
+        await self.have_available(username, amount * Fraction(self.random.randint(0, 10 * count), 10))
+        credits = [self.new_credit(-amount, username=username, by="operator") for _ in range(count)]
+        answers = await asyncio.gather(*map(self.api.credit, [credits[0], *credits]))
+        booked = [answer for answer in answers if answer.refused is None and not answer.duplicate]
+        for _ in booked:
+            assert self.ledger.credit(username, -amount) is None
+        if len(booked) < count:
+            assert self.ledger.credit(username, -amount) == "INSUFFICIENT_CREDIT"
+        first_was_booked = answers[0].refused is None
+        assert Counter((answer.refused, answer.duplicate) for answer in answers) == +Counter(
+            {
+                (None, False): len(booked),
+                (None, True): int(first_was_booked),
+                ("INSUFFICIENT_CREDIT", False): count - len(booked) + (not first_was_booked),
+            }
+        )
+
+    async def race_of_everybody(self) -> None:
+        """Batches of calls that were carried already, and credit: in any order they come to the same."""
+        batches = [
+            [self.new_call() for _ in range(self.random.randint(1, 5))] for _ in range(self.random.randint(2, 8))
+        ]
+        credits = [self.new_credit(self.money(30) + 1, by="operator") for _ in range(self.random.randint(0, 5))]
+        charging = [self.api.charge_calls("operator", calls, "ALWAYS_CHARGE") for calls in batches]
+        answers, shown = await asyncio.gather(asyncio.gather(*charging), asyncio.gather(*map(self.api.credit, credits)))
+        for calls, answer in zip(batches, answers, strict=True):
+            for call, seen in zip(calls, answer.calls, strict=True):
+                expected = self.ledger.charge(call, "ALWAYS_CHARGE")
+                # Who finds the purse empty depends on who came first.
+                expected.overdrawn = seen.overdrawn
+                assert seen == self.seen("operator", call, expected)
+            self.calls += calls
+        for credit, one in zip(credits, shown, strict=True):
+            assert one == CreditShown(None, False, one.balance_after)
+            assert self.ledger.credit(credit.username, credit.amount) is None
+
+    async def have_available(self, username: str, amount: Fraction) -> None:
+        """Give or take what makes an account's available amount ``amount``, to five decimals."""
+        missing = half_up(amount, 5) - self.available(self.ledger.accounts[username])
+        if missing:
+            credit = self.new_credit(missing, username=username, by="operator")
+            assert (await self.api.credit(credit)).refused is self.ledger.credit(username, missing) is None

@@ -1,0 +1,73 @@
+"""Random trees, credit, blocks, rates, lists and calls through the API of two server processes on one database.
+
+After every step all accounts are compared with the reference ledger, and at the end the audit is clean.
+
+A failure says the seed. TOLLPATH_TEST_SEED replays it; TOLLPATH_TEST_SIMULATION_S runs every seed for so many seconds.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from models.database import Database
+from resolvers.audit import audit
+from tests.reference_ledger import Ledger
+from tests.server_process import server_processes
+from tests.simulated_races import Simulation
+
+SEEDS = [int(os.environ["TOLLPATH_TEST_SEED"])] if "TOLLPATH_TEST_SEED" in os.environ else [2, 7, 9]
+STEPS_MIN = 100
+SECONDS = float(os.environ.get("TOLLPATH_TEST_SIMULATION_S", 0))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_the_product_agrees_with_the_reference_ledger(
+    seed: int, database_url: str, db: Database, tmp_path: Path
+) -> None:
+    steps: list[str] = []
+    async with (
+        server_processes(database_url, tmp_path, 2) as servers,
+        httpx.AsyncClient(base_url=servers[0].address, timeout=60) as one,
+        httpx.AsyncClient(base_url=servers[1].address, timeout=60) as other,
+    ):
+        simulation = Simulation(seed, [one, other])
+        begun = time.monotonic()
+        try:
+            await simulation.begin()
+            while len(steps) < STEPS_MIN or time.monotonic() - begun < SECONDS:
+                steps.append(await simulation.step())
+        finally:
+            print(
+                f"\nTOLLPATH_TEST_SEED={seed}: {len(steps)} steps, {len(simulation.ledger.accounts)} accounts, "
+                f"{simulation.depth_max + 1} levels, {time.monotonic() - begun:.1f} s; the last: {steps[-5:]}; "
+                f"calls: {dict(simulation.outcomes)}"
+            )
+        assert [server.log() for server in servers] == ["", ""]
+    assert await usage_days(db) == usage_days_of(simulation.ledger)
+    report = await audit(db)
+    assert report.differences == ()
+    assert (report.accounts, report.calls) == (len(simulation.ledger.accounts), len(simulation.ledger.booked))
+
+
+async def usage_days(db: Database) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Calls, seconds and units of each account on each day."""
+    statement = text(
+        "SELECT username, CAST(day AS text) AS day, calls, duration_s, charged_units "
+        "FROM usage_days JOIN accounts ON accounts.id = account_id"
+    )
+    async with db.read() as connection:
+        rows = await connection.execute(statement)
+        return {(row.username, row.day): (row.calls, row.duration_s, row.charged_units) for row in rows}
+
+
+def usage_days_of(ledger: Ledger) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """The same from the ledger."""
+    return {
+        (username, day.isoformat()): (int(figures[0]), int(figures[1]), int(figures[2] * 10**5))
+        for username, account in ledger.accounts.items()
+        for day, figures in account.usage.items()
+    }
