@@ -43,7 +43,7 @@ def check_rates(rates: Sequence[NewRate]) -> None:
     """Raises: InvalidRate: the first rate that cannot be, or one that is given twice; its position is in ``path``."""
     seen: dict[tuple[str, datetime | None], int] = {}
     for index, rate in enumerate(rates):
-        field, problem = _problem(rate) or (None, None)
+        field, problem = problem_of(rate) or (None, None)
         if problem is not None:
             raise InvalidRate(f"Rate {index + 1}: {problem}", path=("rates", str(index), str(field)))
         first = seen.setdefault((rate.price.prefix, rate.effective_from), index)
@@ -54,8 +54,8 @@ def check_rates(rates: Sequence[NewRate]) -> None:
             )
 
 
-def _problem(rate: NewRate) -> tuple[str, str] | None:
-    """The field and what is wrong with it."""
+def problem_of(rate: NewRate) -> tuple[str, str] | None:
+    """The input field and what is wrong with it, as the end of a sentence; None where nothing is."""
     price = rate.price
     prefix = price.prefix
     if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= PREFIX_DIGITS_MAX):

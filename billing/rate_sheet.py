@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from billing.rate_changes import NewRate
+from billing.rate_changes import NewRate, problem_of
 from billing.rating import Price
 from billing.sheet_cells import (
     CellError,
@@ -177,7 +177,11 @@ def _read_row(cells: list[str], header: Header, currency: str, increments_s: tup
     destination = read_destination(cell(Column.DESTINATION))
     effective_from = read_effective_from(cell(Column.EFFECTIVE_FROM))
     price = Price(price_e8 or 0, fee_e8 or 0, first_s, next_s, prefix, destination, blocked)
-    return NewRate(price, effective_from), cell(Column.TIME_OF_DAY)
+    rate = NewRate(price, effective_from)
+    problem = problem_of(rate)
+    if problem is not None:
+        raise CellError(problem[1].removesuffix("."))
+    return rate, cell(Column.TIME_OF_DAY)
 
 
 def _one_price(cells: Sequence[str], header: Header) -> int | None:

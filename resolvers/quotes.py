@@ -50,9 +50,9 @@ class Quote:
 
 
 async def quote(
-    context: RequestContext, account_id: int | None, number: str, duration_s: int, at: datetime
+    context: RequestContext, account_id: int | None, number: str, duration_s: int, at: datetime | None
 ) -> Quote | None:
-    """The quote for a call of this account at ``at``; None where the viewer may not see the account.
+    """The quote for a call of this account at ``at``, by default now; None where the viewer may not see the account.
 
     Raises: BadUserInput: a duration below 0 or above a week.
     """
@@ -62,13 +62,14 @@ async def quote(
     account = await visible_account(context, account_id)
     if account is None:
         return None
+    read = await tables_of_path(context, account.path)
+    at = at or read.read_at
     try:
         digits = parse_number(number)
     except InvalidNumber as refusal:
         return Quote(None, duration_s, at, (), refusal)
     order = ChargeOrder("", account.path, digits, None, at, duration_s, ChargePolicy.CHECK_CREDIT)
-    tables = await tables_of_path(context, account.path)
-    rated = rated_at(order, price_path(tables[0], tables[1:], digits, at))
+    rated = rated_at(order, price_path(read.tables[0], read.tables[1:], digits, at))
     why_not = refusal_to_start(rated, await _standing(context, account.path))
     levels = _levels(context, rated) if rated.unpriced_level is None else ()
     return Quote(digits, duration_s, at, levels, why_not)

@@ -12,7 +12,7 @@ from heapq import merge
 
 from billing.rating import Entry, Price, RateTable, is_usable, price_levels
 from resolvers.pages import Page, PageRequest, page_request
-from resolvers.prices import PathTables
+from resolvers.prices import ReadTables
 from resolvers.request_errors import BadUserInput
 
 RATES_PAGE_SIZE_MAX = 500
@@ -61,18 +61,18 @@ def rates_page_request(*, first: int | None, after: str | None, last: int | None
     )
 
 
-async def rates_of_list(table: RateTable, page: PageRequest, chosen: RateFilter, at: datetime) -> Page[RateRow]:
-    """The list's own rates that hold at ``at``."""
-    return await _page((table,), page, chosen, at, own=True)
+async def rates_of_list(read: ReadTables, page: PageRequest, chosen: RateFilter, at: datetime | None) -> Page[RateRow]:
+    """The list's own rates that hold at ``at``, by default when they were read."""
+    return await _page(read.tables, page, chosen, at or read.read_at, own=True)
 
 
-async def rates_of_path(tables: PathTables, page: PageRequest, chosen: RateFilter, at: datetime) -> Page[RateRow]:
+async def rates_of_path(read: ReadTables, page: PageRequest, chosen: RateFilter, at: datetime | None) -> Page[RateRow]:
     """What the account at the end of the path pays at ``at`` for every prefix that any list on its path names.
 
     A prefix that a level above has no rate for is left out, since it cannot be called; one that is blocked on any
     level, or too dear to be booked, is blocked.
     """
-    return await _page(tables, page, chosen, at, own=False)
+    return await _page(read.tables, page, chosen, at or read.read_at, own=False)
 
 
 async def _page(

@@ -1,6 +1,6 @@
 """`quote`: what a call would cost on each level."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
@@ -72,9 +72,7 @@ class QuoteQueries:
         duration_seconds: Annotated[int, strawberry.argument(description="Talked seconds, at most a week.")],
         at: Annotated[datetime | None, strawberry.argument(description="When it would begin; by default now.")] = None,
     ) -> Quote | None:
-        found = await quotes.quote(
-            info.context, number_of("Account", account_id), number, duration_seconds, at or datetime.now(UTC)
-        )
+        found = await quotes.quote(info.context, number_of("Account", account_id), number, duration_seconds, at)
         if found is None:
             return None
         return Quote(

@@ -1,6 +1,6 @@
 """Rate lists and rates, and the parts of `Account` that show them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -94,8 +94,8 @@ class RateList(Node):
     ) -> Connection[Rate]:
         page = rates_page_request(first=first, after=after, last=last, before=before)
         chosen = rate_filter(prefix, search)
-        table = await table_of_list(info.context, self.row.id)
-        return connection(await rates.rates_of_list(table, page, chosen, at or datetime.now(UTC)), page, Rate.of)
+        read = await table_of_list(info.context, self.row.id)
+        return connection(await rates.rates_of_list(read, page, chosen, at), page, Rate.of)
 
     @classmethod
     def of(cls, row: RateListRow) -> "RateList":
@@ -168,5 +168,5 @@ class AccountRates(HasAccountRow):
         info.context.require_viewer()
         page = rates_page_request(first=first, after=after, last=last, before=before)
         chosen = rate_filter(prefix, search)
-        tables = await tables_of_path(info.context, self.row.path)
-        return connection(await rates.rates_of_path(tables, page, chosen, at or datetime.now(UTC)), page, Rate.of)
+        read = await tables_of_path(info.context, self.row.path)
+        return connection(await rates.rates_of_path(read, page, chosen, at), page, Rate.of)

@@ -1,10 +1,15 @@
 """A carrier's sheet is read as it comes: good lines become rates, every other line has its number and reason."""
 
+import csv
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from billing.money import format_rate
+from billing.rate_changes import check_rates
 from billing.rate_sheet import NotARateSheet, RateSheet, parse_rate_sheet
 from tests.dirty_sheet import DIRTY
 
@@ -73,6 +78,36 @@ def test_no_line_is_lost() -> None:
     sheet = parse_rate_sheet(DIRTY)
     lines_with_content = [line for line in DIRTY.split(b"\r\n")[1:] if line]
     assert len(sheet.rates) + len(sheet.rejected) + sheet.repeated == len(lines_with_content)
+
+
+def has_content(line: str) -> bool:
+    try:
+        return any(map(str.strip, next(csv.reader([line], strict=True), [])))
+    except csv.Error:
+        return True
+
+
+cells = st.one_of(
+    st.sampled_from(
+        ["", " ", "43", "+43", "0043", "*1003", "5.4E+11", "0.05", ".05", "0,05", "Blocked", "60/6", "peak"]
+    ),
+    st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=8),
+)
+
+
+@given(st.lists(st.lists(cells, max_size=6), max_size=20))
+def test_whatever_stands_in_the_lines_each_is_a_rate_a_repetition_or_rejected(rows: list[list[str]]) -> None:
+    lines = [",".join(row) for row in rows]
+    sheet = parse_rate_sheet("\n".join(["Code,Rate,Country,Increments,Time of day", *lines]).encode())
+    assert len(sheet.rates) + len(sheet.rejected) + sheet.repeated == sum(map(has_content, lines))
+    assert all(has_content(lines[rejected.line - 2]) for rejected in sheet.rejected)
+    check_rates([line.rate for line in sheet.rates])
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_sheet_or_refused(data: bytes) -> None:
+    with suppress(NotARateSheet):
+        parse_rate_sheet(data)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +179,7 @@ def test_first_and_next_increment_may_have_a_column_each() -> None:
         ("43,0.05,0/60,,,", "'0' is no increment: 1 to 86400 whole seconds are"),
         ("43,0.05,,01/02/2026,,", "'01/02/2026' is no date like 2026-01-31, nor a time like 2026-01-31T12:00:00Z"),
         ("43,0.05,,2026-02-30,,", "there is no such day as 2026-02-30"),
+        ("43,0.05,,1900-01-01,,", "the instant must lie between 1970 and 2200"),
         ("43,0.05,,,maybe,", "'maybe' says neither that the destination is blocked nor that it is not"),
         ("43,0.05,,,,USD", "the price is in USD, but the currency of this installation is EUR"),
         ("43,1e-5,,,,", "A price must be decimal text such as \"9.25000000\", not '1e-5'"),
