@@ -8,8 +8,9 @@ finds.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from billing.call_limits import Limits, LimitsByAccount, start_refusal
 from billing.charge_order import Booked, BookedCall, CallStatus, ChargeOrder, ChargePolicy, Outcome
 from billing.errors import (
     CallEnded,
@@ -33,6 +34,8 @@ from billing.rated_order import RatedOrder, booked_call, rated_at
 from billing.rating import Price, charge, max_duration_s
 from billing.standing import Standing, blocked_refusal, first_short, refusal_to_start, unpriced_refusal
 
+_NO_LIMITS = Limits()
+
 PricesOf = Callable[[tuple[int, ...], str, datetime], list[Price | None]]
 
 
@@ -40,9 +43,10 @@ PricesOf = Callable[[tuple[int, ...], str, datetime], list[Price | None]]
 class CallBatch:
     """``booked``, ``holds`` and ``early_ends`` are what is kept of the orders' ``callId``s; they change as it goes.
 
-    ``prices_of`` answers each level's price for a path, a number and an instant. Afterwards ``new_calls`` are to be
-    written with their charges, ``held_changes`` to be added to the held amounts, and every ``callId`` in ``touched``
-    has a new hold or early end, or has none any more.
+    ``limits`` has an entry for each account on the paths that has limits; ``prices_of`` answers each level's price
+    for a path, a number and an instant. Afterwards ``new_calls`` are to be written with their charges,
+    ``held_changes`` to be added to the held amounts, and every ``callId`` in ``touched`` has a new hold or early end,
+    or has none any more.
     """
 
     now: datetime
@@ -53,6 +57,7 @@ class CallBatch:
     booked: dict[str, BookedCall]
     holds: dict[str, Hold]
     early_ends: dict[str, EarlyEnd]
+    limits: LimitsByAccount = field(default_factory=dict)
     new_calls: list[tuple[BookedCall, RatedOrder]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     held_changes: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -92,7 +97,11 @@ class CallBatch:
         if early is not None and early.reporter_id in order.path:
             return self._carry_out(early, order, at)
         prices = self.prices_of(order.path, order.number, at)
-        refusal = blocked_refusal(order.path, self.standing) or unpriced_refusal(order.path, prices, order.number)
+        refusal = (
+            blocked_refusal(order.path, self.standing)
+            or unpriced_refusal(order.path, prices, order.number)
+            or start_refusal(order.path, order.number, prices, self.limits)
+        )
         if refusal is not None:
             return refusal
         if hold is None:
@@ -153,40 +162,70 @@ class CallBatch:
         """Free what is held for calls whose time is over; a settle that comes later is still charged."""
         for hold in self.holds.values():
             if hold.expires_at is not None and hold.expires_at <= self.now:
-                self._set_held(hold, (0,) * len(hold.path))
-                hold.expires_at = None
+                self._free(hold)
 
     def _grant(self, hold: Hold, prices: Sequence[Price | None], wanted_s: int) -> Refusal | None:
-        """Hold up to ``wanted_s`` seconds from the call's start, or as much as every level can pay."""
-        cap_s = self.rules.call_duration_max_s
-        longest_s, limiting_id = cap_s, None
-        for account_id, price, held in reversed(list(zip(hold.path, prices, hold.held_units, strict=True))):
-            assert price is not None
-            available = self.standing[account_id].available_units
-            if available is not None:
-                level_s = max_duration_s(price, available + held, cap_s)
-                if level_s < longest_s:
-                    longest_s, limiting_id = level_s, account_id
+        """Hold up to ``wanted_s`` seconds from the call's start, or as much as every level can pay and may spend."""
+        longest_s, refusal = self._longest(hold, prices)
         granted_s = min(wanted_s, longest_s)
         # An expired hold holds nothing, so getting back what it had is something.
         if granted_s <= (hold.granted_s if hold.expires_at is not None else 0):
-            if limiting_id is None:
-                return LimitReached(f"A call lasts at most {cap_s} seconds.")
-            return InsufficientCredit("The credit does not cover more of this call.", account_id=limiting_id)
+            return refusal
+        if hold.expires_at is None:
+            self._count_running(hold, 1)
         self._set_held(hold, tuple(charge(price, granted_s)[1] for price in prices if price is not None))
         hold.granted_s, hold.max_duration_s = granted_s, longest_s
         hold.expires_at = self.now + timedelta(seconds=self.rules.ttl_s)
         return None
 
+    def _longest(self, hold: Hold, prices: Sequence[Price | None]) -> tuple[int, Refusal]:
+        """How long the call may last from its start, and what will be said when it has lasted so long."""
+        cap_s = longest_s = self.rules.call_duration_max_s
+        refusal: Refusal = LimitReached(f"A call lasts at most {cap_s} seconds.")
+        for account_id, price, held in reversed(list(zip(hold.path, prices, hold.held_units, strict=True))):
+            assert price is not None
+            limit = self.limits.get(account_id, _NO_LIMITS)
+            bounds: list[tuple[int | None, Refusal]] = [
+                (
+                    _affordable_s(price, self.standing[account_id].available_units, held, cap_s),
+                    InsufficientCredit("The credit does not cover more of this call.", account_id=account_id),
+                ),
+                (
+                    _affordable_s(price, limit.spend_left_units, held, cap_s),
+                    LimitReached("No more may be spent today.", account_id=account_id),
+                ),
+                (
+                    limit.call_duration_max_s,
+                    LimitReached("No call may last longer.", account_id=account_id),
+                ),
+            ]
+            for bound_s, why in bounds:
+                if bound_s is not None and bound_s < longest_s:
+                    longest_s, refusal = bound_s, why
+        return longest_s, refusal
+
     def _set_held(self, hold: Hold, held_units: tuple[int, ...]) -> None:
         for account_id, old, new in zip(hold.path, hold.held_units, held_units, strict=True):
             self.standing[account_id].pay(new - old)
             self.held_changes[account_id] += new - old
+            if account_id in self.limits:
+                self.limits[account_id].spent_today_units += new - old
         hold.held_units = held_units
         self.touched.add(hold.call_id)
 
-    def _end(self, hold: Hold) -> None:
+    def _free(self, hold: Hold) -> None:
         self._set_held(hold, (0,) * len(hold.path))
+        if hold.expires_at is not None:
+            self._count_running(hold, -1)
+            hold.expires_at = None
+
+    def _count_running(self, hold: Hold, count: int) -> None:
+        for account_id in hold.path:
+            if account_id in self.limits:
+                self.limits[account_id].running_calls += count
+
+    def _end(self, hold: Hold) -> None:
+        self._free(hold)
         del self.holds[hold.call_id]
 
     def _answer(self, hold: Hold, *, duplicate: bool = False) -> Authorization:
@@ -234,12 +273,20 @@ class CallBatch:
 
     def _book(self, rated: RatedOrder, status: CallStatus | None = None) -> BookedCall:
         overdrawn = first_short(rated, self.standing) is not None
+        is_of_today = rated.order.started_at.astimezone(UTC).date() == self.now.astimezone(UTC).date()
         for account_id, units in zip(rated.order.path, rated.amounts, strict=True):
             self.standing[account_id].pay(units)
+            if is_of_today and account_id in self.limits:
+                self.limits[account_id].spent_today_units += units
         call = booked_call(rated, next(self.call_numbers), overdrawn=overdrawn, status=status)
         self.booked[call.call_id] = call
         self.new_calls.append((call, rated))
         return call
+
+
+def _affordable_s(price: Price, left_units: int | None, held_units: int, cap_s: int) -> int | None:
+    """How long a call may last on what is left and what it holds itself; None without a bound."""
+    return None if left_units is None else max_duration_s(price, left_units + held_units, cap_s)
 
 
 def _other_content() -> Refusal:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from billing import balances, call_store, hold_store
+from billing import balances, call_store, hold_store, limit_store
 from billing.call_batch import CallBatch
 from billing.call_store import CallNumbers, ChargeColumns
 from billing.charge_order import Booked, BookedCall, ChargeOrder, Outcome
@@ -182,6 +182,9 @@ class ChargingEngine:
             booked=await call_store.find_calls(connection, call_ids),
             holds=holds,
             early_ends=await hold_store.find_early_ends(connection, call_ids),
+            limits=await limit_store.find_limits(connection, [state["account_id"] for state in states])
+            if any(isinstance(order, AuthorizeOrder | ExtendOrder) for order in orders)
+            else {},
         )
         batch.expire()
         answers = [_carry_out(batch, order) for order in orders]

@@ -3,6 +3,7 @@
 from models.account import Account, AccountState
 from models.base import Base
 from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
+from models.call_limits import CallLimits
 from models.credit import CreditTransaction, IdempotencyKey
 from models.hold import EarlyEnd, Hold
 from models.rate import PricingEpoch, Rate, RateList
@@ -15,6 +16,7 @@ __all__ = [
     "Base",
     "Call",
     "CallKey",
+    "CallLimits",
     "Charge",
     "CreditTransaction",
     "EarlyEnd",

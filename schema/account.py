@@ -12,6 +12,7 @@ from schema.account_calls import AccountCalls
 from schema.account_row import load_account
 from schema.account_tree import AccountTree
 from schema.api_token import AccountApiTokens
+from schema.call_limits import AccountCallLimits
 from schema.credit_transaction import AccountCredit
 from schema.hold import AccountHolds
 from schema.info import Info
@@ -32,7 +33,15 @@ class Address:
 
 @strawberry.type(description="An account of the reseller tree: a customer, a reseller, or the operator at the top.")
 class Account(
-    Node, AccountTree, AccountCredit, AccountCalls, AccountHolds, AccountUsage, AccountRates, AccountApiTokens
+    Node,
+    AccountTree,
+    AccountCredit,
+    AccountCalls,
+    AccountHolds,
+    AccountCallLimits,
+    AccountUsage,
+    AccountRates,
+    AccountApiTokens,
 ):
     username: str = strawberry.field(description="The full username, `name*suffix`. It never changes.")
     depth: int = strawberry.field(description="How many levels it is below the operator, who is at 0.")

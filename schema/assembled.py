@@ -6,6 +6,7 @@ from strawberry.schema.config import StrawberryConfig
 from schema.account import AccountQueries
 from schema.account_mutations import AccountMutations
 from schema.balance_subscription import BalanceSubscriptions
+from schema.call_limits import CallLimitMutations
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
 from schema.credit_mutations import CreditMutations
@@ -25,7 +26,9 @@ class Query(AccountQueries, CallQueries, QuoteQueries, NodeQueries, SettingsQuer
 
 
 @strawberry.type(description="Everything that can be changed. Each answers what it changed, or `errors`.")
-class Mutation(SignInMutations, AccountMutations, CreditMutations, RateMutations, CallMutations, HoldMutations):
+class Mutation(
+    SignInMutations, AccountMutations, CreditMutations, RateMutations, CallMutations, HoldMutations, CallLimitMutations
+):
     pass
 
 

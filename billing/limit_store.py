@@ -1,0 +1,100 @@
+"""Reading and changing the limits of accounts, and how far they are used."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.call_limits import Limits
+from billing.charge_order import DURATION_S_MAX
+from billing.errors import InvalidInput, InvalidNumber
+from billing.phone_number import parse_number
+from models.tables import CallLimits
+
+PREFIXES_MAX = 500
+CONCURRENT_CALLS_MAX = 1_000_000
+
+# Counting running calls costs an index entry each, so only where there is such a limit.
+_FIND = """
+SELECT call_limits.account_id, concurrent_calls_max, daily_spend_max_units, call_duration_max_s, allowed_prefixes,
+       forbidden_prefixes, no_loss_calls,
+       CASE WHEN concurrent_calls_max IS NULL THEN 0 ELSE (
+           SELECT count(*) FROM holds
+           WHERE holds.expires_at IS NOT NULL AND holds.path >= accounts.path
+             AND holds.path < trim_array(accounts.path, 1) || (accounts.id + 1)
+       ) END AS running_calls,
+       account_state.held_units + COALESCE((
+           SELECT charged_units FROM usage_days
+           WHERE usage_days.account_id = call_limits.account_id
+             AND day = CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)
+       ), 0) AS spent_today_units
+FROM call_limits
+JOIN accounts ON accounts.id = call_limits.account_id
+JOIN account_state ON account_state.account_id = call_limits.account_id
+WHERE call_limits.account_id = ANY($1::bigint[])
+"""
+
+
+async def find_limits(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> dict[int, Limits]:
+    """The limits of those of these accounts that have any, and their use so far, expired holds not yet freed included.
+
+    The accounts are locked by the caller, so the use cannot change.
+    """
+    rows = await connection.fetch(_FIND, list(account_ids))
+    return {
+        row["account_id"]: Limits(
+            row["concurrent_calls_max"],
+            row["daily_spend_max_units"],
+            row["call_duration_max_s"],
+            tuple(row["allowed_prefixes"]),
+            tuple(row["forbidden_prefixes"]),
+            row["no_loss_calls"],
+            row["running_calls"],
+            int(row["spent_today_units"]),
+        )
+        for row in rows
+    }
+
+
+async def set_limits(tx: AsyncConnection, *, account_id: int, changes: Mapping[str, Any]) -> None:
+    """Change the named columns of `models.call_limits.CallLimits`; calls that start from then on meet them.
+
+    Prefixes may be given in any form a number has. Raises: InvalidInput, InvalidNumber.
+    """
+    checked = {name: _checked(name, value) for name, value in changes.items()}
+    if checked:
+        statement = insert(CallLimits).values(account_id=account_id, **checked)
+        await tx.execute(statement.on_conflict_do_update(index_elements=[CallLimits.account_id], set_=checked))
+
+
+def _checked(name: str, value: Any) -> Any:
+    match name:
+        case "concurrent_calls_max" if value is not None and not 0 <= value <= CONCURRENT_CALLS_MAX:
+            raise InvalidInput(
+                f"Give 0 to {CONCURRENT_CALLS_MAX} calls, or null for no limit.", path=("concurrentCallsMax",)
+            )
+        case "daily_spend_max_units" if value is not None and value < 0:
+            raise InvalidInput("Give an amount of 0 or more, or null for no limit.", path=("dailySpendMax",))
+        case "call_duration_max_s" if value is not None and not 1 <= value <= DURATION_S_MAX:
+            raise InvalidInput(
+                f"Give 1 to {DURATION_S_MAX} seconds, or null for no limit.", path=("callDurationSecondsMax",)
+            )
+        case "allowed_prefixes" | "forbidden_prefixes":
+            return _checked_prefixes(
+                value or (), "allowedPrefixes" if name.startswith("allowed") else "forbiddenPrefixes"
+            )
+        case "no_loss_calls":
+            return bool(value)
+    return value
+
+
+def _checked_prefixes(prefixes: Sequence[str], field: str) -> list[str]:
+    if len(prefixes) > PREFIXES_MAX:
+        raise InvalidInput(f"Give at most {PREFIXES_MAX} prefixes.", path=(field,))
+    try:
+        return sorted({parse_number(prefix) for prefix in prefixes})
+    except InvalidNumber as refusal:
+        refusal.path = (field,)
+        raise
