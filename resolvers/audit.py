@@ -1,7 +1,7 @@
 """The audit: every figure that is kept is worked out again from the rows it stands for, and compared.
 
     balance          credit transactions - charges
-    held             nothing, as long as there are no holds
+    held             what is set aside on its level by the holds of calls that run, none of which has ended
     usage of a day   the account's charges of that day, with the talked time of their calls
     calls            one key each, and one charge on each level of the caller's path; the last is the call's own amount
     balance after    the account's balance before it + its amount, less what calls may have taken in between
@@ -29,6 +29,9 @@ class Check(StrEnum):
 
     BALANCE = "BALANCE"
     HELD = "HELD"
+    HOLD_PATH = "HOLD_PATH"  # callId
+    HOLD_OF_ENDED_CALL = "HOLD_OF_ENDED_CALL"  # callId
+    HOLD_EXPIRED = "HOLD_EXPIRED"  # callId
     BALANCE_AFTER = "BALANCE_AFTER"  # id of the credit transaction
     CREDIT_KEY = "CREDIT_KEY"  # the idempotency key
     USAGE_CALLS = "USAGE_CALLS"  # UTC day
@@ -70,6 +73,7 @@ class AuditReport:
 
     accounts: int
     credit_transactions: int
+    holds: int
     calls: int
     charges: int
     usage_days: int
@@ -95,6 +99,7 @@ async def audit(db: Database) -> AuditReport:
     return AuditReport(
         accounts=counts.accounts,
         credit_transactions=counts.credit,
+        holds=counts.holds,
         calls=read["CALLS_READ"],
         charges=read["CHARGES_READ"],
         usage_days=counts.usage_days,

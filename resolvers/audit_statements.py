@@ -70,6 +70,11 @@ kept AS MATERIALIZED (
                                AND keys.call_no = calls.call_no AND keys.call_id = calls.call_id
     GROUP BY GROUPING SETS ((COALESCE(calls.account_id, keys.account_id)), ())
 ),
+held AS (
+    SELECT level.account_id, sum(level.units) AS units
+    FROM holds CROSS JOIN LATERAL unnest(holds.path, holds.held_units) AS level (account_id, units)
+    GROUP BY level.account_id
+),
 credited AS (
     SELECT account_id, sum(amount_units) AS units FROM credit_transactions GROUP BY account_id
 ),
@@ -88,7 +93,9 @@ SELECT 'BALANCE', account_id, NULL, COALESCE(credited.units, 0) - COALESCE(charg
 FROM account_state AS state LEFT JOIN credited USING (account_id) LEFT JOIN charged USING (account_id)
 WHERE state.balance_units <> COALESCE(credited.units, 0) - COALESCE(charged.units, 0)
 UNION ALL
-SELECT 'HELD', account_id, NULL, 0, NULL, held_units FROM account_state WHERE held_units <> 0
+SELECT 'HELD', account_id, NULL, COALESCE(held.units, 0), NULL, state.held_units
+FROM account_state AS state LEFT JOIN held USING (account_id)
+WHERE state.held_units <> COALESCE(held.units, 0)
 UNION ALL
 SELECT figure.check_name, account_id, CAST(day AS text), figure.expected, NULL, figure.found
 FROM usage FULL JOIN usage_days USING (account_id, day)
@@ -188,6 +195,16 @@ SELECT 'STATE', account.id, NULL, 'a row of state', NULL, 'none'
 FROM accounts AS account LEFT JOIN account_state ON account_state.account_id = account.id
 WHERE account_state.account_id IS NULL
 UNION ALL
+SELECT 'HOLD_PATH', holds.account_id, holds.call_id, CAST(accounts.path AS text), NULL, CAST(holds.path AS text)
+FROM holds LEFT JOIN accounts ON accounts.id = holds.account_id
+WHERE holds.path IS DISTINCT FROM accounts.path OR cardinality(holds.held_units) <> cardinality(accounts.path)
+UNION ALL
+SELECT 'HOLD_OF_ENDED_CALL', holds.account_id, holds.call_id, 'nothing held', NULL, 'a hold'
+FROM holds JOIN call_keys USING (call_id)
+UNION ALL
+SELECT 'HOLD_EXPIRED', account_id, call_id, 'nothing held', NULL, CAST(held_units AS text)
+FROM holds WHERE expires_at IS NULL AND 0 <> ANY(held_units)
+UNION ALL
 SELECT 'CREDIT_KEY', keys.account_id, keys.key, 'a credit transaction', NULL, 'none'
 FROM idempotency_keys AS keys
 LEFT JOIN credit_transactions AS credit
@@ -201,5 +218,6 @@ BOOKS: TextClause = text(_BOOKS + _of_each_check(_BOOKS_DIFFERENCES))
 CALLS_OF_SUSPECTS: TextClause = text(_CALLS_OF_SUSPECTS + _of_each_check(_CALLS_DIFFERENCES))
 COUNTS: TextClause = text(
     "SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM credit_transactions) AS credit, "
+    "(SELECT count(*) FROM holds) AS holds, "
     "(SELECT count(*) FROM usage_days) AS usage_days"
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from billing.hold_order import Authorization, AuthorizeOrder
 from models.database import Database
 from resolvers.audit import audit
 from tests.charging_world import ALWAYS_CHARGE, NOON, ChargingWorld, Member, call, charging_world, rate
@@ -76,6 +77,49 @@ async def test_a_changed_balance_is_found(books: Books) -> None:
         "UPDATE account_state SET balance_units = balance_units + 1 WHERE account_id = :id", id=books.customer.id
     )
     assert await books.differences() == [("BALANCE", "keytyh*good", None, "13.30000", "13.30001")]
+
+
+async def authorized(books: Books, call_id: str) -> None:
+    """A call that runs: 0.10000 is held on each level."""
+    customer = books.customer
+    (answer,) = await books.world.batcher.submit([AuthorizeOrder(call_id, customer.path, "431234", None, NOON)])
+    assert isinstance(answer, Authorization)
+
+
+async def test_what_running_calls_hold_is_no_difference(books: Books) -> None:
+    await authorized(books, "running")
+    report = await audit(books.world.db)
+    assert (report.holds, report.differences) == (1, ())
+    assert (await books.world.state(books.customer)).held == "0.10000"
+
+
+async def test_a_hold_that_was_lost_is_found_on_every_level(books: Books) -> None:
+    await authorized(books, "running")
+    await books.world.execute("DELETE FROM holds")
+    assert await books.differences() == [
+        ("HELD", "op", None, "0.00000", "0.10000"),
+        ("HELD", "good*op", None, "0.00000", "0.10000"),
+        ("HELD", "keytyh*good", None, "0.00000", "0.10000"),
+    ]
+
+
+async def test_a_hold_of_an_ended_call_or_an_expired_one_that_still_holds_is_found(books: Books) -> None:
+    await authorized(books, "running")
+    await books.world.execute("UPDATE holds SET call_id = 'first', expires_at = NULL")
+    assert await books.differences() == [
+        ("HOLD_EXPIRED", "keytyh*good", "first", "nothing held", "{10000,10000,10000}"),
+        ("HOLD_OF_ENDED_CALL", "keytyh*good", "first", "nothing held", "a hold"),
+    ]
+
+
+async def test_a_hold_on_another_path_is_found(books: Books) -> None:
+    await authorized(books, "running")
+    await books.world.execute("UPDATE holds SET path = path[1:2], held_units = held_units[1:2]")
+    operator, reseller, customer = books.customer.path
+    assert await books.differences() == [
+        ("HOLD_PATH", "keytyh*good", "running", f"{{{operator},{reseller},{customer}}}", f"{{{operator},{reseller}}}"),
+        ("HELD", "keytyh*good", None, "0.00000", "0.10000"),
+    ]
 
 
 async def test_an_amount_held_for_nothing_is_found(books: Books) -> None:
@@ -243,9 +287,10 @@ async def test_the_command_says_that_all_is_right_and_exits_with_0(books: Books,
     exit_code, out, err = await run_audit(database_url)
     lines = out.splitlines()
     assert (exit_code, err) == (0, "")
-    assert [line.split() for line in lines[:5]] == [
+    assert [line.split() for line in lines[:6]] == [
         ["accounts", "3"],
         ["credit", "transactions", "4"],
+        ["holds", "0"],
         ["calls", "2"],
         ["charges", "6"],
         ["usage", "days", "6"],
@@ -278,6 +323,7 @@ async def test_the_command_answers_programs_in_json(books: Books, database_url: 
     assert answer["checked"] == {
         "accounts": 3,
         "creditTransactions": 4,
+        "holds": 0,
         "calls": 2,
         "charges": 6,
         "usageDays": 6,

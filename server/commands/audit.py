@@ -44,6 +44,7 @@ def _counts(report: AuditReport) -> dict[str, int]:
     return {
         "accounts": report.accounts,
         "credit transactions": report.credit_transactions,
+        "holds": report.holds,
         "calls": report.calls,
         "charges": report.charges,
         "usage days": report.usage_days,
@@ -90,6 +91,7 @@ def _as_json(report: AuditReport, seconds: float) -> dict[str, Any]:
         "checked": {
             "accounts": report.accounts,
             "creditTransactions": report.credit_transactions,
+            "holds": report.holds,
             "calls": report.calls,
             "charges": report.charges,
             "usageDays": report.usage_days,
