@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import BigInteger, Select, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from billing.texts import is_storable
@@ -103,10 +103,14 @@ def account_row(row: Any) -> AccountRow:
     return AccountRow(**fields)
 
 
+# Made once: to build a statement of this size takes two milliseconds, to run it half of one.
+_BY_ID = select_accounts().where(Account.id == any_(bindparam("account_ids", type_=ARRAY(BigInteger))))
+
+
 async def accounts_by_id(db: Database, account_ids: Sequence[int]) -> dict[int, AccountRow]:
     """The accounts with these ids, whoever may see them; an unknown id is left out."""
     async with db.read() as connection:
-        rows = await connection.execute(select_accounts().where(Account.id.in_(account_ids)))
+        rows = await connection.execute(_BY_ID, {"account_ids": list(account_ids)})
         return {row.id: account_row(row) for row in rows}
 
 
