@@ -127,6 +127,7 @@ async def holds_page(context: RequestContext, account_id: int, request: PageRequ
 
     Each hold has an amount for every level of its path, so this is all that is held of the account.
     """
+    context.require_viewer()
 
     def statement(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
         top = aliased(Account, name="top")

@@ -13,7 +13,7 @@ from sqlalchemy import Select, case, or_, select
 
 from billing.errors import NotAllowed, NotFound
 from models.tables import Account, RateList
-from resolvers.access import AccountPath, Viewer, may_see
+from resolvers.access import AccountPath, Scope, Viewer, may_see
 from resolvers.accounts import AccountRow
 from resolvers.context import RequestContext
 
@@ -93,7 +93,7 @@ async def require_changeable(context: RequestContext, rate_list_id: int | None) 
 
     Raises: NotFound where it does not exist for the viewer; NotAllowed where it is predefined or somebody else's.
     """
-    viewer = context.require_viewer()
+    viewer = context.require_viewer(Scope.MANAGE)
     rate_list = await visible_rate_list(context, rate_list_id)
     if rate_list is None:
         raise NotFound("There is no such rate list.", path=("rateListId",))
