@@ -31,6 +31,32 @@ _TOLL_FREE = 800
 
 # Hundred-thousandths of the currency a minute: the dearest country lies this far above the cheapest.
 _LOWEST, _FIXED_SPREAD, _MOBILE_LOWEST, _MOBILE_SPREAD = 400, 18_000, 1_000, 20_000
+# Where many carriers compete, the spread is so many times smaller.
+_COMPETITION = 20
+_CONTESTED = frozenset(
+    (
+        "AT",
+        "BE",
+        "CA",
+        "CH",
+        "CZ",
+        "DE",
+        "DK",
+        "ES",
+        "FI",
+        "FR",
+        "GB",
+        "HU",
+        "IE",
+        "IT",
+        "NL",
+        "NO",
+        "PL",
+        "PT",
+        "SE",
+        "US",
+    )
+)
 _E8_PER_STEP = RATE_E8_PER_WHOLE // 100_000
 _INCREMENTS_S = ((1, 1), (1, 1), (60, 1), (60, 60), (30, 6))
 # `leading_digits` of a plan that shares its country code are at most so many in the plans that are used here.
@@ -72,8 +98,7 @@ def _mobile_networks() -> Iterator[Price]:
         network = names.get("en")
         if region is None or network is None:
             continue
-        dearer = _MOBILE_LOWEST + _draw(_MOBILE_SPREAD, region, network) // (1 + _draw(4, region, "mobile"))
-        step = _fixed_step(region) + dearer
+        step = _fixed_step(region) + _MOBILE_LOWEST + _draw(_MOBILE_SPREAD // _competition(region), region, network)
         yield _price(prefix, f"{_country(region)} mobile {network}", step, region)
 
 
@@ -107,8 +132,13 @@ def _price(prefix: str, destination: str, step: int, region: str, *, blocked: bo
 
 @cache
 def _fixed_step(region: str) -> int:
-    # A square root of chance would be too even: most countries are cheap, few are dear.
-    return _LOWEST + _draw(_FIXED_SPREAD, region) // (1 + _draw(6, region, "competition"))
+    return _LOWEST + _draw(_FIXED_SPREAD // _competition(region), region)
+
+
+@cache
+def _competition(region: str) -> int:
+    """By how much carriers press each other's prices: much in a few countries, little in many."""
+    return _COMPETITION if region in _CONTESTED else 1 + _draw(5, region, "competition")
 
 
 @cache

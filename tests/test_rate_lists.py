@@ -1,6 +1,7 @@
 """Rate lists through the API: who has which, what they do to a price, and who may change them."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -358,3 +359,39 @@ async def test_a_reseller_has_at_most_200_lists(api: Api) -> None:
         "INVALID_INPUT",
         "A reseller has at most 200 rate lists: delete one first.",
     )
+
+
+CHARGED = "call { charged charges { account { username } pricePerMinute } }"
+
+
+async def charged(api: Api, caller: Person, call_id: str, started_at: datetime) -> Any:
+    call = {
+        "callId": call_id,
+        "accountId": caller.id,
+        "number": "+43664123456",
+        "startedAt": started_at.isoformat(),
+        "durationSeconds": 60,
+    }
+    return (await api.done("chargeCall", CHARGED, {"call": call}, by=api.operator))["call"]
+
+
+async def test_the_price_on_the_rates_page_is_exactly_the_price_charged_on_every_level(api: Api) -> None:
+    await base_rates(api, p43="0.03333333", p4366="0.01234567")
+    parent, people = api.operator, [api.operator]
+    for name, percent in (("one", "-33.3333"), ("two", "12.3456"), ("three", "-0.0001"), ("four", "7.7777")):
+        selected = await own_list(api, f"For {name}", percent, by=parent)
+        parent = await api.reseller(name, of=parent, rateListId=selected, credit="10")
+        people.append(parent)
+    listed = {person.username: (await prices(api, person))["4366"] for person in people}
+    call = await charged(api, people[-1], "1", datetime.now(UTC))
+    assert {charge["account"]["username"]: charge["pricePerMinute"] for charge in call["charges"]} == listed
+    assert len(set(listed.values())) == 5
+
+
+async def test_a_call_reported_late_is_charged_at_the_price_of_its_start(api: Api) -> None:
+    base = await base_rates(api, p43="0.05")
+    customer = await api.customer("keytyh", of=api.operator, credit="10")
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    await set_rates(api, base, by=api.operator, p43="0.08")
+    assert (await charged(api, customer, "1", before))["charged"] == "0.05000"
+    assert (await charged(api, customer, "2", datetime.now(UTC)))["charged"] == "0.08000"
