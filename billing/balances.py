@@ -15,6 +15,7 @@ import asyncpg
 from billing.money import BALANCE_UNITS_MAX
 
 BALANCE_CHANNEL = "tollpath_balance"
+LOW_BALANCE_CHANNEL = "tollpath_low_balance"
 
 # PostgreSQL refuses payloads of 8,000 bytes and more.
 _PAYLOAD_BYTES_MAX = 7900
@@ -28,7 +29,25 @@ FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR 
 
 _SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id = ANY($1::bigint[])"
 
-_APPLY = """
+# Ends a statement whose CTE `changed` answers account_id and available_units. An account that is watched and is now
+# below its threshold, or no longer, is marked so, and a notice is kept of the first.
+_TELL_LOW = """
+crossed AS (
+    UPDATE low_balance_watches AS watch
+    SET told = changed.available_units < watch.threshold_units
+    FROM changed
+    WHERE watch.account_id = changed.account_id
+      AND watch.told IS DISTINCT FROM (changed.available_units < watch.threshold_units)
+    RETURNING watch.account_id, watch.told, watch.threshold_units, changed.available_units, watch.webhook_url
+),
+noticed AS (
+    INSERT INTO low_balance_notices (account_id, available_units, threshold_units, next_attempt_at)
+    SELECT account_id, available_units, threshold_units, CASE WHEN webhook_url IS NOT NULL THEN now() END
+    FROM crossed WHERE told RETURNING id
+)
+"""
+
+_APPLY = f"""
 WITH changed AS (
     UPDATE account_state AS state
     SET balance_units = state.balance_units + change.balance_units,
@@ -36,17 +55,23 @@ WITH changed AS (
         version = state.version + 1
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, balance_units, held_units)
     WHERE state.account_id = change.account_id
-)
+    RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units
+),
+{_TELL_LOW}
 SELECT pg_notify($4, payload) FROM unnest($5::text[]) AS payload
-"""
+UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
+"""  # noqa: S608 - constants
 
-_SET_CREDIT_LIMIT = """
+_SET_CREDIT_LIMIT = f"""
 WITH changed AS (
     UPDATE account_state SET credit_limit_units = $2, version = version + 1
-    WHERE account_id = $1 AND credit_limit_units IS DISTINCT FROM $2 RETURNING account_id
-)
+    WHERE account_id = $1 AND credit_limit_units IS DISTINCT FROM $2
+    RETURNING account_id, balance_units + credit_limit_units - held_units AS available_units
+),
+{_TELL_LOW}
 SELECT pg_notify($3, $4) FROM changed
-"""
+UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
+"""  # noqa: S608 - constants
 
 
 _NONE: Mapping[int, int] = MappingProxyType({})

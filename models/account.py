@@ -22,6 +22,8 @@ from models.base import Base
 class Account(Base):
     """Who an account is. ``path`` runs from the operator down to the account itself and never changes.
 
+    ``credit_within_own``: all that a reseller has promised its customers may not exceed its own credit.
+
     The subtree of an account is one range of the index on ``path``: PostgreSQL orders arrays element by
     element, so everything below ``{1,5}`` lies between ``{1,5}`` and ``{1,6}``, parents before children.
     """
@@ -42,6 +44,7 @@ class Account(Base):
     country: Mapped[str | None] = mapped_column(Text)
     telephone_numbers: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     other_details: Mapped[str | None] = mapped_column(Text)
+    credit_within_own: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     __table_args__ = (

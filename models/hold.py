@@ -37,12 +37,15 @@ class Hold(Base):
 
 
 class EarlyEnd(Base):
-    """The end of a call that nobody has authorised yet, kept until that arrives."""
+    """The end of a call that nobody has authorised yet, kept until that arrives.
+
+    Whose call it is only the authorisation says, so each account may report one under the same ``call_id``.
+    """
 
     __tablename__ = "early_ends"
 
     call_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
-    reporter_id: Mapped[int] = mapped_column(BigInteger)
+    reporter_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     duration_s: Mapped[int] = mapped_column(Integer)
     started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     released: Mapped[bool]

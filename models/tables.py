@@ -6,6 +6,7 @@ from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_
 from models.call_limits import CallLimits
 from models.credit import CreditTransaction, IdempotencyKey
 from models.hold import EarlyEnd, Hold
+from models.low_balance import LowBalanceNotice, LowBalanceWatch
 from models.rate import PricingEpoch, Rate, RateList
 from models.token import Token
 
@@ -22,6 +23,8 @@ __all__ = [
     "EarlyEnd",
     "Hold",
     "IdempotencyKey",
+    "LowBalanceNotice",
+    "LowBalanceWatch",
     "PricingEpoch",
     "Rate",
     "RateList",

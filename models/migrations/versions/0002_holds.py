@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("released", sa.Boolean(), nullable=False),
         sa.Column("reported_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_early_ends")),
+        sa.PrimaryKeyConstraint("call_id", "reporter_id", name=op.f("pk_early_ends")),
     )
     op.create_table(
         "holds",
