@@ -1,0 +1,12 @@
+"""Benchmarks: `python -m tests.benchmarks` runs all of them and prints what it measured. It never gates anything.
+
+One file a benchmark, each with ``async def run(options) -> Report``, listed in `__main__`. They share:
+
+    report        what a benchmark answers, as a table for people and as JSON for programs
+    machine       where and with what it ran; processor time by process
+    place         a fresh embedded PostgreSQL with the product's settings, migrated, and a tree in it
+    tree          10,000 customers at depth 5 with a deck of 9,000 prefixes, from a seed
+    load          random calls; as orders, and as requests that are complete before the clock starts
+    http_client   sends finished requests over keep-alive connections, so many in flight
+    pgbench       one transaction a call, written as well as it can be: the baseline
+"""

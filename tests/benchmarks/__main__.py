@@ -1,0 +1,45 @@
+"""`python -m tests.benchmarks`: run the benchmarks and print what they measured.
+
+Exit code 1 only where figures are worthless (the books were wrong afterwards), whatever the figures are.
+"""
+
+import argparse
+import json
+import sys
+
+import uvloop
+
+from tests.benchmarks import charging
+from tests.benchmarks.machine import header
+from tests.benchmarks.report import Options, Report
+
+_BENCHMARKS = {charging.NAME: charging.run}
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=sorted(_BENCHMARKS), help="run this one; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
+    parser.add_argument("--rounds", type=int, default=Options.rounds, help="rounds of each figure (%(default)s)")
+    parser.add_argument("--seed", type=int, default=Options.seed, help="of the tree and the calls (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    given = parser.parse_args()
+    machine = header()
+    if not given.json:
+        print("\n".join(f"{name:9} {value}" for name, value in machine.items()), flush=True)
+        if given.quick:
+            print("\nA quick run: it shows that everything works, its figures mean nothing.")
+    reports: list[Report] = []
+    for name in given.only or _BENCHMARKS:
+        options = Options(quick=given.quick, seed=given.seed, rounds=given.rounds)
+        reports.append(uvloop.run(_BENCHMARKS[name](options)))
+        if not given.json:
+            print(f"\n{reports[-1].as_text()}", flush=True)
+    if given.json:
+        print(json.dumps({"machine": machine, "reports": [report.as_json() for report in reports]}, indent=2))
+    return 1 if any(report.alarms for report in reports) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

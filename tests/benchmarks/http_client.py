@@ -1,0 +1,115 @@
+"""A client that costs next to nothing: finished requests over keep-alive connections, one in flight on each.
+
+It shares the machine with the server, so whatever it spends is missing there: no HTTP library, no JSON, no tasks.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+from typing import cast
+from urllib.parse import urlsplit
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length: "
+
+
+class _Run:
+    """The requests that are still to be sent, and what came back."""
+
+    def __init__(self, requests: Sequence[bytes], expected: bytes) -> None:
+        self.requests: Iterator[bytes] = iter(requests)
+        self.expected = expected
+        self.count = len(requests)
+        self.latencies_s: list[float] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def answered(self, latency_s: float) -> None:
+        self.latencies_s.append(latency_s)
+        if len(self.latencies_s) == self.count and not self.done.done():
+            self.done.set_result(None)
+
+    def failed(self, reason: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(reason))
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: sends the next request as soon as the last is answered."""
+
+    _transport: asyncio.Transport
+    _run: _Run | None = None
+    _sent_at = 0.0
+    _missing = 0
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._run is not None:
+            self._run.failed(f"the server closed a connection: {error!r}")
+
+    def start(self, run: _Run) -> None:
+        self._run = run
+        self._send_next(run)
+
+    def close(self) -> None:
+        self._run = None
+        self._transport.close()
+
+    def _send_next(self, run: _Run) -> None:
+        request = next(run.requests, None)
+        if request is None:
+            self._run = None
+            return
+        self._sent_at = perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        head_end = received.find(_HEAD_END)
+        if head_end < 0:
+            return
+        length_at = received.index(_LENGTH) + len(_LENGTH)
+        length = int(received[length_at : received.index(b"\r\n", length_at)])
+        if len(received) < head_end + len(_HEAD_END) + length:
+            return
+        run = self._run
+        assert run is not None, "an answer to nothing"
+        if not received.startswith(b"HTTP/1.1 200 ") or run.expected not in received:
+            run.failed(f"expected {run.expected!r}, got {bytes(received[:2000])!r}")
+            return
+        received.clear()
+        run.answered(perf_counter() - self._sent_at)
+        self._send_next(run)
+
+
+async def send_all(
+    address: str, requests: Sequence[bytes], *, in_flight: int, expected: bytes
+) -> tuple[float, list[float]]:
+    """Send the requests, ``in_flight`` at a time; answers the seconds it took and each request's latency in seconds.
+
+    Raises: RuntimeError where an answer is not 200 or lacks the bytes ``expected``.
+    """
+    url = urlsplit(address)
+    assert url.hostname is not None
+    assert url.port is not None
+    loop = asyncio.get_running_loop()
+    connections = [
+        (await loop.create_connection(_Connection, url.hostname, url.port))[1]
+        for _ in range(min(in_flight, len(requests)))
+    ]
+    run = _Run(requests, expected)
+    begun_at = perf_counter()
+    try:
+        for connection in connections:
+            connection.start(run)
+        await run.done
+        return perf_counter() - begun_at, run.latencies_s
+    finally:
+        for connection in connections:
+            connection.close()

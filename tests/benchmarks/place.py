@@ -1,0 +1,66 @@
+"""Where a benchmark runs: a fresh embedded PostgreSQL with the product's settings and full durability."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from models.database import Database
+from models.migrations.run import migrate
+from resolvers.audit import audit
+from server.embedded_postgres import EmbeddedPostgres
+from tests.benchmarks.machine import cpu_s_of_family, filesystem_of, parent_of
+from tests.benchmarks.tree import Tree, plan_tree, write_tree
+
+
+@dataclass(frozen=True)
+class Place:
+    """A migrated database with a tree in it. ``folder`` is for whatever a benchmark has to write."""
+
+    url: str
+    tree: Tree
+    folder: Path
+    postmaster_pid: int
+    description: str
+
+    def cpu_s_of_postgres(self) -> float:
+        """Processor time of the whole database server so far."""
+        return cpu_s_of_family(self.postmaster_pid)
+
+    async def alarms(self) -> list[str]:
+        """What the audit finds wrong in what was left behind; nothing where all is well."""
+        database = Database(self.url)
+        try:
+            report = await audit(database)
+        finally:
+            await database.close()
+        if not report.differences:
+            return []
+        places, first = report.differences_in_all, report.differences[0]
+        return [f"THE BOOKS ARE WRONG in {places} places, so no figure here is worth anything. The first: {first}"]
+
+
+@asynccontextmanager
+async def place_with_tree(seed: int) -> AsyncIterator[Place]:
+    """A server of its own, gone with everything in it at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tollpath-benchmark-") as folder,
+        EmbeddedPostgres(Path(folder, "data")) as url,
+    ):
+        await migrate(url)
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        try:
+            tree = plan_tree(seed)
+            await write_tree(connection, tree, seed)
+            settings = await connection.fetch(
+                "SELECT name || '=' || setting AS text FROM pg_settings WHERE name = ANY($1) ORDER BY name",
+                ["fsync", "synchronous_commit", "full_page_writes", "server_version", "shared_buffers"],
+            )
+            backend_pid = await connection.fetchval("SELECT pg_backend_pid()")
+            description = ", ".join([*(row["text"] for row in settings), f"on {filesystem_of(Path(folder))}"])
+            yield Place(url, tree, Path(folder), parent_of(backend_pid), description)
+        finally:
+            await connection.close()
