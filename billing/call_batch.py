@@ -43,10 +43,10 @@ PricesOf = Callable[[tuple[int, ...], str, datetime], list[Price | None]]
 class CallBatch:
     """``booked``, ``holds`` and ``early_ends`` are what is kept of the orders' ``callId``s; they change as it goes.
 
-    ``limits`` has an entry for each account on the paths that has limits; ``prices_of`` answers each level's price
-    for a path, a number and an instant. Afterwards ``new_calls`` are to be written with their charges,
-    ``held_changes`` to be added to the held amounts, and every ``callId`` in ``touched`` has a new hold or early end,
-    or has none any more.
+    ``early_ends`` are by the account that reported them. ``limits`` has an entry for each account on the paths that
+    has limits; ``prices_of`` answers each level's price for a path, a number and an instant. Afterwards ``new_calls``
+    are to be written with their charges, ``held_changes`` to be added to the held amounts, and every ``callId`` in
+    ``touched`` has a new hold or early end, or is booked and has neither any more.
     """
 
     now: datetime
@@ -56,7 +56,7 @@ class CallBatch:
     standing: dict[int, Standing]
     booked: dict[str, BookedCall]
     holds: dict[str, Hold]
-    early_ends: dict[str, EarlyEnd]
+    early_ends: dict[str, dict[int, EarlyEnd]]
     limits: LimitsByAccount = field(default_factory=dict)
     new_calls: list[tuple[BookedCall, RatedOrder]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
@@ -77,8 +77,6 @@ class CallBatch:
             refusal = refusal_to_start(rated, self.standing)
             if refusal is not None:
                 return refusal
-        if self.early_ends.pop(order.call_id, None) is not None:
-            self.touched.add(order.call_id)
         return Booked(self._book(rated), duplicate=False)
 
     def authorize(self, order: AuthorizeOrder) -> Authorization | Refusal:
@@ -93,9 +91,11 @@ class CallBatch:
             if hold.expires_at is not None:
                 return self._answer(hold, duplicate=True)
         at = order.at or self.now
-        early = self.early_ends.get(order.call_id)
-        if early is not None and early.reporter_id in order.path:
-            return self._carry_out(early, order, at)
+        ends = self.early_ends.get(order.call_id, {})
+        # Of several ends, that of the account highest up counts: then it does not matter which came first.
+        end = next((ends[account_id] for account_id in order.path if account_id in ends), None)
+        if end is not None:
+            return self._carry_out(end, order, at)
         prices = self.prices_of(order.path, order.number, at)
         refusal = (
             blocked_refusal(order.path, self.standing)
@@ -121,12 +121,13 @@ class CallBatch:
         hold = self.holds.get(order.call_id)
         if hold is None or order.reporter_id not in hold.path:
             return NotFound("There is no such call.", path=("callId",))
-        if order.sequence <= hold.sequence and hold.expires_at is not None:
+        is_repeat = order.sequence <= hold.sequence
+        if is_repeat and hold.expires_at is not None:
             return self._answer(hold, duplicate=True)
+        # A repeat of what has expired gets that back, and no more.
+        wanted_s = hold.granted_s if is_repeat else max(hold.granted_s, order.talked_s or 0) + self.rules.slice_s
         prices = self.prices_of(hold.path, hold.number, hold.at)
-        refusal = unpriced_refusal(hold.path, prices, hold.number) or self._grant(
-            hold, prices, max(hold.granted_s, order.talked_s or 0) + self.rules.slice_s
-        )
+        refusal = unpriced_refusal(hold.path, prices, hold.number) or self._grant(hold, prices, wanted_s)
         if refusal is not None:
             return refusal
         hold.sequence = max(hold.sequence, order.sequence)
@@ -247,14 +248,13 @@ class CallBatch:
 
     def _note_early_end(self, order: SettleOrder) -> EndPending | Refusal:
         early = EarlyEnd(order.call_id, order.reporter_id, order.duration_s, order.started_at, order.released)
-        if self.early_ends.setdefault(order.call_id, early) != early:
+        # Whose call it is will only be known later, so nobody's end stands in the way of another's.
+        if self.early_ends.setdefault(order.call_id, {}).setdefault(order.reporter_id, early) != early:
             return _other_content()
         self.touched.add(order.call_id)
         return EndPending(order.call_id)
 
     def _carry_out(self, early: EarlyEnd, order: AuthorizeOrder, at: datetime) -> Authorization:
-        del self.early_ends[order.call_id]
-        self.touched.add(order.call_id)
         ended = ChargeOrder(
             order.call_id,
             order.path,
@@ -280,6 +280,8 @@ class CallBatch:
                 self.limits[account_id].spent_today_units += units
         call = booked_call(rated, next(self.call_numbers), overdrawn=overdrawn, status=status)
         self.booked[call.call_id] = call
+        if self.early_ends.pop(call.call_id, None) is not None:
+            self.touched.add(call.call_id)
         self.new_calls.append((call, rated))
         return call
 

@@ -209,8 +209,8 @@ class ChargingEngine:
         calls = [call for call, _ in batch.new_calls]
         balance_changes = await _write_calls(connection, calls, [rated for _, rated in batch.new_calls])
         changed = [batch.holds[call_id] for call_id in batch.touched if call_id in batch.holds]
-        early = [batch.early_ends[call_id] for call_id in batch.touched if call_id in batch.early_ends]
-        ended = [call_id for call_id in batch.touched if call_id not in batch.holds and call_id not in batch.early_ends]
+        early = [end for call_id in batch.touched for end in batch.early_ends.get(call_id, {}).values()]
+        ended = [call_id for call_id in batch.touched if call_id in batch.booked]
         await hold_store.put_holds(connection, changed)
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)

@@ -76,7 +76,7 @@ class Hold:
 
 
 class EarlyEnd(NamedTuple):
-    """An end that came before its authorisation: kept until that arrives, and then carried out."""
+    """An end that came before its authorisation: kept until one arrives whose path has the reporter on it."""
 
     call_id: str
     reporter_id: int

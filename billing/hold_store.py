@@ -41,7 +41,7 @@ ON CONFLICT (call_id) DO UPDATE SET
 _PUT_EARLY_ENDS = """
 INSERT INTO early_ends (call_id, reporter_id, duration_s, started_at, released)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::int[], $4::timestamptz[], $5::boolean[])
-ON CONFLICT (call_id) DO NOTHING
+ON CONFLICT (call_id, reporter_id) DO NOTHING
 """
 
 
@@ -61,9 +61,14 @@ async def due_holds(connection: "asyncpg.Connection[Any]") -> dict[str, Hold]:
     return {row["call_id"]: _hold(row) for row in await connection.fetch(_DUE_HOLDS)}
 
 
-async def find_early_ends(connection: "asyncpg.Connection[Any]", call_ids: Sequence[str]) -> dict[str, EarlyEnd]:
-    """The early ends of these ``callId``s."""
-    return {row["call_id"]: EarlyEnd(*row) for row in await connection.fetch(_FIND_EARLY_ENDS, call_ids)}
+async def find_early_ends(
+    connection: "asyncpg.Connection[Any]", call_ids: Sequence[str]
+) -> dict[str, dict[int, EarlyEnd]]:
+    """The early ends of these ``callId``s, by the account that reported them."""
+    ends: dict[str, dict[int, EarlyEnd]] = {}
+    for row in await connection.fetch(_FIND_EARLY_ENDS, call_ids):
+        ends.setdefault(row["call_id"], {})[row["reporter_id"]] = EarlyEnd(*row)
+    return ends
 
 
 async def put_holds(connection: "asyncpg.Connection[Any]", holds: Sequence[Hold]) -> None:
