@@ -1,5 +1,6 @@
 """The web application: what is served where, and what lives as long as it does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -34,8 +35,12 @@ class _Process:
 
 
 def create_app(settings: Settings, database_url: str) -> Starlette:
-    """The application on a migrated database. It opens its services when it starts and closes them when it ends."""
+    """The application on a migrated database. It opens its services when it starts and closes them when it ends.
+
+    ``state.stopping`` of the application is to be set when it should end: event streams then break off.
+    """
     process = _Process()
+    stopping = asyncio.Event()
     revision = newest_revision()
     origins = tuple(settings.allowed_origins.split())
 
@@ -51,9 +56,13 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         return RedirectResponse("graphql")
 
     graphql = GraphQLEndpoint(
-        schema, process.open_context, body_bytes_max=settings.request_bytes_max, allowed_origins=origins
+        schema,
+        process.open_context,
+        body_bytes_max=settings.request_bytes_max,
+        allowed_origins=origins,
+        stopping=stopping,
     )
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         middleware=_cross_origin(origins),
         routes=[
@@ -66,6 +75,8 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
             Route("/", root),
         ],
     )
+    app.state.stopping = stopping
+    return app
 
 
 def _cross_origin(origins: tuple[str, ...]) -> list[Middleware]:

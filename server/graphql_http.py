@@ -4,6 +4,7 @@ Follows "GraphQL over HTTP" so that every audit of the npm package graphql-http 
 request costs what reading it, executing it and writing the answer cost, and nothing else.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter
@@ -53,6 +54,7 @@ class _Exchange:
     accepts: Accepted
     request_id: str
     begun_at: float
+    stopping: asyncio.Event
 
     async def answer(self, result: ExecutionResult) -> None:
         """One result as the whole answer."""
@@ -71,7 +73,7 @@ class _Exchange:
 
     async def answer_events(self, results: AsyncGenerator[ExecutionResult, None]) -> None:
         """A result after the other, as an event stream."""
-        await send_events(self.receive, self.send, results, self.request_id)
+        await send_events(self.receive, self.send, results, self.request_id, self.stopping)
 
     async def refuse(self, refused: RefusedHere) -> None:
         """An HTTP status, with one error as the body."""
@@ -101,6 +103,7 @@ class GraphQLEndpoint:
 
     ``open_context`` makes the context of one operation; it is called for each, also on a WebSocket that carries
     many. A body larger than ``body_bytes_max`` is refused. Pages of ``allowed_origins`` may open WebSockets too.
+    Event streams break off once ``stopping`` is set.
     """
 
     def __init__(
@@ -110,8 +113,10 @@ class GraphQLEndpoint:
         *,
         body_bytes_max: int,
         allowed_origins: tuple[str, ...] = (),
+        stopping: asyncio.Event | None = None,
     ) -> None:
         self._schema = schema
+        self._stopping = stopping or asyncio.Event()
         self._open_context = open_context
         self._body_bytes_max = body_bytes_max
         self._websocket = GraphQLOverWebSocket(schema, open_context, allowed_origins=allowed_origins)
@@ -123,7 +128,14 @@ class GraphQLEndpoint:
             return
         headers = headers_of(scope["headers"])
         exchange = _Exchange(
-            scope, receive, send, headers, accepted(headers.get(b"accept")), request_id_of(headers), perf_counter()
+            scope,
+            receive,
+            send,
+            headers,
+            accepted(headers.get(b"accept")),
+            request_id_of(headers),
+            perf_counter(),
+            self._stopping,
         )
         bind_contextvars(request_id=exchange.request_id)
         if scope["method"] == "GET" and exchange.accepts.page and b"query=" not in scope["query_string"]:

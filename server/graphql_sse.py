@@ -22,30 +22,40 @@ _HEADERS = [
 
 
 async def send_events(
-    receive: Receive, send: Send, results: AsyncGenerator[ExecutionResult, None], request_id: str
+    receive: Receive,
+    send: Send,
+    results: AsyncGenerator[ExecutionResult, None],
+    request_id: str,
+    stopping: asyncio.Event,
 ) -> None:
     """Send each result as it comes, until there are no more or the client is gone; ``results`` is closed either way.
 
     A slow client holds back the next result, so whatever makes the results may skip some; nothing is queued here.
+    When the server is ``stopping`` the stream breaks off without a "complete", so that clients connect again.
     """
     headers = [*_HEADERS, (b"x-request-id", request_id.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     sending = asyncio.create_task(_send_all(send, results, request_id))
     leaving = asyncio.create_task(_wait_until_gone(receive))
+    ending = asyncio.create_task(stopping.wait())
+    tasks = (sending, leaving, ending)
     event_stream_connections.inc()
     try:
-        while not sending.done() and not leaving.done():
-            done, _ = await asyncio.wait({sending, leaving}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
+        while not any(task.done() for task in tasks):
+            done, _ = await asyncio.wait(tasks, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 await _send_chunk(send, b":\n\n")
         if sending.done():
             sending.result()
+        broken_off = ending.done() and not sending.done() and not leaving.done()
     finally:
         event_stream_connections.dec()
-        for task in (sending, leaving):
+        for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+    if broken_off:
+        await _send_chunk(send, b"", last=True)
 
 
 async def _send_all(send: Send, results: AsyncGenerator[ExecutionResult, None], request_id: str) -> None:

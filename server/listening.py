@@ -44,22 +44,28 @@ def address_of(bound: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Says when it takes requests."""
+    """Says when it takes requests, and when it stops to."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stopping()
+        await super().shutdown(sockets)
+
 
 async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[], None]) -> bool:
     """Serve until SIGINT or SIGTERM, which is an ordinary end. False when the app did not start.
 
-    ``on_ready`` is called once, when requests are taken.
+    ``on_ready`` is called once, when requests are taken. When they no longer are, the application's ``state.stopping``
+    is set; what has not ended within seconds is cut off.
     """
     config = uvicorn.Config(
         app,
@@ -73,7 +79,7 @@ async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[]
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_WAIT_S,
     )
-    server = _Server(config, on_ready)
+    server = _Server(config, on_ready, app.state.stopping.set)
     # uvicorn raises the signal once more when it is done, for handlers that were there before: it would kill us
     # before the database is closed.
     earlier = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
