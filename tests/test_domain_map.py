@@ -141,20 +141,22 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "What hurts users of the systems in this trade": {
         "1. No level is left out of the chain, and a top-up does not change the reseller.": (
-            "test_each_ancestor_is_charged_at_its_own_rate",
-            "test_giving_credit_is_a_promise_that_leaves_the_reseller_as_it_was",
+            "test_1_no_level_is_left_out_however_deep_the_tree",
+            "test_1_a_top_up_changes_the_account_alone_and_never_its_reseller",
         ),
         "2. Many calls started at once never overspend.": (
-            "test_of_thirty_calls_at_once_only_those_are_charged_that_the_credit_covers",
+            "test_2_thirty_calls_started_at_once_on_a_credit_of_1_do_not_overspend",
             "test_of_thirty_calls_that_start_at_once_no_more_are_held_than_the_credit_covers",
             "test_batches_of_two_processes_never_overspend",
         ),
         "3. Rounding does not drift, and a thousands separator never books a thousandth.": (
-            "test_a_minute_at_0_02_books_0_02_whatever_the_increments",
+            "test_3_a_minute_at_0_02_books_0_02_in_one_second_increments",
+            "test_3_a_thousand_calls_drift_by_nothing",
             "test_the_charge_is_the_exact_cost_rounded_once_half_up",
             "test_a_thousands_separator_never_books_a_thousandth",
         ),
         "4. A call delivered twice is charged once.": (
+            "test_4_a_call_delivered_twice_takes_100_to_0_and_not_to_minus_100",
             "test_the_same_call_again_changes_nothing_and_is_flagged",
             "test_two_processes_charge_a_call_that_both_are_told_once",
         ),
@@ -171,13 +173,13 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("heading", SENTENCES)
 def test_each_sentence_is_proved_by_tests_that_exist(heading: str) -> None:
-    existing = {name for path in FOLDER.glob("test_*.py") for name in tests_of(path)}
+    existing = {name for path in FOLDER.glob("test_*.py") for name in names_of_tests(path)}
     missing = {sentence: set(tests) - existing for sentence, tests in SENTENCES[heading].items()}
     assert {sentence: names for sentence, names in missing.items() if names} == {}
     assert all(SENTENCES[heading].values())
 
 
-def tests_of(path: Path) -> Iterator[str]:
+def names_of_tests(path: Path) -> Iterator[str]:
     """The names of a module's tests."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
