@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.database import Database
     from resolvers.account_directory import AccountDirectory
     from resolvers.balance_feed import BalanceFeed
+    from resolvers.low_balance import LowBalanceFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Services:
     passwords: Passwords
     charging: Batcher
     feed: BalanceFeed
+    low_balance_feed: LowBalanceFeed
     price_book: PriceBook
     directory: AccountDirectory
 

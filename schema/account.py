@@ -16,6 +16,7 @@ from schema.call_limits import AccountCallLimits
 from schema.credit_transaction import AccountCredit
 from schema.hold import AccountHolds
 from schema.info import Info
+from schema.low_balance import AccountLowBalance
 from schema.node import Node, findable, global_id, number_of, whole_number
 from schema.rates import AccountRates
 from schema.scalars import BigInt, Money
@@ -39,6 +40,7 @@ class Account(
     AccountCalls,
     AccountHolds,
     AccountCallLimits,
+    AccountLowBalance,
     AccountUsage,
     AccountRates,
     AccountApiTokens,

@@ -11,6 +11,7 @@ from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
 from schema.credit_mutations import CreditMutations
 from schema.hold_mutations import HoldMutations
+from schema.low_balance import LowBalanceMutations, LowBalanceSubscriptions
 from schema.node import NodeQueries
 from schema.quote import QuoteQueries
 from schema.rate_mutations import RateMutations
@@ -27,13 +28,20 @@ class Query(AccountQueries, CallQueries, QuoteQueries, NodeQueries, SettingsQuer
 
 @strawberry.type(description="Everything that can be changed. Each answers what it changed, or `errors`.")
 class Mutation(
-    SignInMutations, AccountMutations, CreditMutations, RateMutations, CallMutations, HoldMutations, CallLimitMutations
+    SignInMutations,
+    AccountMutations,
+    CreditMutations,
+    RateMutations,
+    CallMutations,
+    HoldMutations,
+    CallLimitMutations,
+    LowBalanceMutations,
 ):
     pass
 
 
 @strawberry.type(description="Everything that can be watched.")
-class Subscription(BalanceSubscriptions):
+class Subscription(BalanceSubscriptions, LowBalanceSubscriptions):
     pass
 
 

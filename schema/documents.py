@@ -5,27 +5,17 @@ again and again.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
-from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse, specified_rules
-from graphql.language import DocumentNode
+from graphql import GraphQLError, GraphQLSchema, parse, specified_rules
 from strawberry.schema.schema import validate_document
 
 from schema.document_limits import DocumentLimits, check_limits
 from schema.failures import FailureCode, RequestRefused, coded, failure
+from schema.operation import Operation, operations_of
 
 # A parsed document takes about a hundred bytes per character of its text: at most some 40 MB are remembered.
 _REMEMBERED_DOCUMENTS_MAX = 1_000
 _REMEMBERED_CHARACTERS_MAX = 400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation of a checked document, ready to run."""
-
-    document: DocumentNode
-    name: str | None
-    type: OperationType
 
 
 class Documents:
@@ -34,20 +24,20 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: DocumentLimits) -> None:
         self._schema = schema
         self._limits = limits
-        self._remembered: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[Operation, ...]] = OrderedDict()
         self._remembered_characters = 0
 
     def operation(self, query: str, name: str | None) -> Operation:
         """The operation called ``name``, or the only one. Raises: RequestRefused."""
-        document = self._remembered.get(query)
-        if document is None:
-            document = self._checked(query)
-            self._remember(query, document)
+        operations = self._remembered.get(query)
+        if operations is None:
+            operations = self._checked(query)
+            self._remember(query, operations)
         else:
             self._remembered.move_to_end(query)
-        return _chosen(document, name)
+        return _chosen(operations, name)
 
-    def _checked(self, query: str) -> DocumentNode:
+    def _checked(self, query: str) -> tuple[Operation, ...]:
         limits = self._limits
         try:
             document = parse(
@@ -61,10 +51,10 @@ class Documents:
         check_limits(document, limits)
         if errors := validate_document(self._schema, document, tuple(specified_rules)):
             raise RequestRefused([coded(error, FailureCode.GRAPHQL_VALIDATION_FAILED) for error in errors])
-        return document
+        return operations_of(self._schema, document)
 
-    def _remember(self, query: str, document: DocumentNode) -> None:
-        self._remembered[query] = document
+    def _remember(self, query: str, operations: tuple[Operation, ...]) -> None:
+        self._remembered[query] = operations
         self._remembered_characters += len(query)
         while (
             self._remembered_characters > _REMEMBERED_CHARACTERS_MAX
@@ -74,13 +64,12 @@ class Documents:
             self._remembered_characters -= len(forgotten)
 
 
-def _chosen(document: DocumentNode, name: str | None) -> Operation:
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+def _chosen(operations: tuple[Operation, ...], name: str | None) -> Operation:
     if name is None and len(operations) > 1:
         message = "The document has several operations: say which one with operationName."
         raise RequestRefused([failure(FailureCode.BAD_USER_INPUT, message)])
-    for node in operations:
-        if name is None or (node.name is not None and node.name.value == name):
-            return Operation(document, name, node.operation)
+    for operation in operations:
+        if name is None or operation.name == name:
+            return operation
     message = "The document has no operation." if name is None else f"Unknown operation named '{name[:100]}'."
     raise RequestRefused([failure(FailureCode.BAD_USER_INPUT, message)])

@@ -1,11 +1,16 @@
 """How graphql-core executes our operations: as it comes, but for what a living subscription would keep."""
 
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, cast
 
+from graphql import ExecutionResult, GraphQLSchema, default_field_resolver, default_type_resolver
 from graphql.execution import Executor
+from graphql.execution.values import VariableValues
+from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.context import RequestContext
+from schema.operation import Operation
 
 
 class EventExecutor(StrawberryGraphQLCoreExecutionContext):
@@ -26,3 +31,24 @@ class EventExecutor(StrawberryGraphQLCoreExecutionContext):
         if isinstance(executor.context_value, RequestContext):
             executor.context_value.loaders.forget()
         return executor
+
+
+def execute_coerced(
+    schema: GraphQLSchema, operation: Operation, variables: VariableValues, context: Any
+) -> ExecutionResult | Awaitable[ExecutionResult]:
+    """Execute a query or a mutation whose variables are coerced already: `graphql.execute` less its first half."""
+    executor = EventExecutor(
+        schema,
+        {name: fragment.definition for name, fragment in operation.fragments.items()},
+        operation.fragments,
+        None,
+        context,
+        operation.definition,
+        variables,
+        default_field_resolver,
+        default_type_resolver,
+        default_field_resolver,
+        is_awaitable=optimized_is_awaitable,
+    )
+    # It would be several results with @defer or @stream, which the schema does not have.
+    return cast("ExecutionResult | Awaitable[ExecutionResult]", executor.execute_operation())

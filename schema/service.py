@@ -20,9 +20,10 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from schema.document_limits import DocumentLimits
-from schema.documents import Documents, Operation
-from schema.execution import EventExecutor
+from schema.documents import Documents
+from schema.execution import EventExecutor, execute_coerced
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
+from schema.operation import Operation
 
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
 
@@ -62,15 +63,19 @@ class ServiceSchema(strawberry.Schema):
     async def run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
         """Execute a query or a mutation. Never raises: what goes wrong is in the result."""
         try:
-            result = execute(
-                self._schema,
-                operation.document,
-                variable_values=variables,
-                operation_name=operation.name,
-                context_value=context,
-                is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-                executor_class=EventExecutor,
-            )
+            coerced = operation.coerced(variables or {})
+            if coerced is not None:
+                result = execute_coerced(self._schema, operation, coerced, context)
+            else:
+                result = execute(
+                    self._schema,
+                    operation.document,
+                    variable_values=variables,
+                    operation_name=operation.name,
+                    context_value=context,
+                    is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+                    executor_class=EventExecutor,
+                )
             if isawaitable(result):
                 result = await result
         except Exception as error:

@@ -11,8 +11,10 @@ from models.database import Database
 from resolvers.account_directory import AccountDirectory
 from resolvers.balance_feed import BalanceFeed
 from resolvers.context import Services
+from resolvers.low_balance import LowBalanceFeed
 from server.hold_expiry import hold_expiry
 from server.settings import Settings
+from server.webhooks import webhook_posts
 
 
 @asynccontextmanager
@@ -25,13 +27,19 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     batcher = Batcher(database, ChargingEngine(price_book, holds))
     directory = AccountDirectory(database)
     try:
-        async with BalanceFeed(database, directory) as feed, hold_expiry(batcher):
+        async with (
+            BalanceFeed(database, directory) as feed,
+            LowBalanceFeed(database) as low_balance_feed,
+            hold_expiry(batcher),
+            webhook_posts(database, currency=rules.currency, private_addresses=settings.webhook_private_addresses),
+        ):
             yield Services(
                 db=database,
                 rules=rules,
                 passwords=settings.passwords(),
                 charging=batcher,
                 feed=feed,
+                low_balance_feed=low_balance_feed,
                 price_book=price_book,
                 directory=directory,
             )

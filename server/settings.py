@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     hold_slice_s: int = Field(
         60, ge=1, le=86_400, description="Talking time that is held in advance on each account of the path, in seconds."
     )
+    webhook_private_addresses: bool = Field(
+        default=False,
+        description="Whether webhooks may be posted to addresses that are not public, such as 10.0.0.1 or localhost.",
+    )
     hold_ttl_s: int | None = Field(
         None,
         ge=1,
