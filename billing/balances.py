@@ -23,7 +23,7 @@ _PAYLOAD_BYTES_MAX = 7900
 # Not FOR UPDATE: the keys do not change, so rows that refer to these accounts may still be written.
 _LOCK = """
 SELECT account_id, balance_units, held_units, credit_limit_units, rate_list_id, blocked,
-       (SELECT epoch FROM pricing_epoch) AS pricing_epoch, clock_timestamp() AS now
+       clock_timestamp() AS now
 FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR NO KEY UPDATE
 """
 
@@ -90,7 +90,7 @@ class Cause(StrEnum):
 async def lock_states(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> list[asyncpg.Record]:
     """Lock the state rows of these accounts until the transaction ends, in ascending id, and answer them.
 
-    Each record also has ``pricing_epoch``, as of the start of the statement, and ``now``, the database's clock.
+    Each record also has ``now``, the database's clock.
     """
     return await connection.fetch(_LOCK, sorted(account_ids))
 

@@ -29,7 +29,7 @@ from billing.hold_order import (
     HoldRules,
     SettleOrder,
 )
-from billing.price_book import PriceBook
+from billing.price_book import PriceBook, current_epoch
 from billing.rated_order import RatedOrder, booked_call, rated_at, totals_of
 from billing.rating import Price, RateTable, price_path
 from billing.standing import Standing
@@ -118,7 +118,8 @@ class ChargingEngine:
     ) -> _Pricing:
         """The pricing that holds for the locked states: the early one if neither a list nor a selection changed."""
         selections = {state["account_id"]: state["rate_list_id"] for state in states}
-        self._epoch = max(state["pricing_epoch"] for state in states)
+        # Asked for behind the locks: what was changed before a selection that they show is seen with it.
+        self._epoch = await current_epoch(connection)
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
         if early.tables is tables and early.selections.items() >= selections.items():
             return early
@@ -241,7 +242,9 @@ async def _write_calls(
     balance_changes: defaultdict[int, int] = defaultdict(int)
     for (account_id, _), (_, _, charged) in usage.items():
         balance_changes[account_id] -= charged
-    await call_store.insert_keys(connection, calls)
+    if await call_store.insert_keys(connection, calls) != len(calls):
+        # No lock lets another batch take one meanwhile: the books are wrong, and charging would be blind to repeats.
+        raise RuntimeError("a callId is taken, but there is no call")
     await call_store.insert_calls(connection, calls, charges)
     await call_store.add_usage(connection, usage)
     return balance_changes

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
+from billing.account_changes import select_rate_list
 from billing.charge_order import Booked, ChargeOrder
 from billing.errors import ErrorCode
+from billing.set_rates import set_rates
 from models.database import Database
 from tests.charging_tree import Tree, another_process, charging_tree, codes
 from tests.charging_world import NOON, call, new_batcher, rate
@@ -125,3 +128,43 @@ async def test_an_engine_that_knows_nothing_yet_charges_as_one_that_does(tree: T
     assert isinstance(outcome, Booked)
     assert await tree.balances() == ["-0.03000", "99.94000", "9.89000"]
     await fresh.close()
+
+
+async def test_a_call_id_that_is_taken_without_a_call_charges_nobody(tree: Tree) -> None:
+    await tree.world.execute("INSERT INTO call_keys VALUES ('c2', :id, :at, 7)", id=tree.keytyh.id, at=NOON)
+    before = await tree.world.books()
+    outcomes = await tree.world.charge(call(tree.keytyh, "c2"))
+    assert codes(outcomes) == ["CALL_FAILED"]
+    assert await tree.world.books() == before
+    outcomes = await tree.world.charge(call(tree.keytyh, "c1"), call(tree.keytyh, "c2"), call(tree.keytyh, "c3"))
+    assert codes(outcomes) == ["CHARGED", "CALL_FAILED", "CHARGED"]
+    assert await tree.balances() == ["-0.06000", "99.88000", "9.78000"]
+    await tree.world.execute("DELETE FROM call_keys WHERE call_id = 'c2'")
+
+
+async def test_a_call_that_waited_while_prices_changed_is_priced_by_all_that_was_changed_before(
+    tree: Tree, database_url: str
+) -> None:
+    new_list = await tree.world.rate_list(tree.world.operator, "new", "0", rate("43", "0.20"))
+    other_reseller = await tree.world.reseller("other", of=tree.world.operator, credit="9", rate_list_id=new_list)
+    operator_id, soon = tree.world.operator.id, datetime.now(UTC) + timedelta(hours=1)
+    async with another_process(database_url) as other:
+        await other.booked(call(other_reseller, "c1", started_at=soon), call(tree.good, "c2", started_at=soon))
+        async with tree.world.db.transaction() as tx:
+            await tx.execute(text("SELECT FROM account_state WHERE account_id = :id FOR UPDATE"), {"id": operator_id})
+            charging = asyncio.create_task(other.booked(call(tree.good, "c3", started_at=soon)))
+            await waits_for_a_lock(tree)
+            # First the price, then the selection: the reseller never had the list at 0.20.
+            async with tree.world.db.transaction() as pricing:
+                await set_rates(pricing, rate_list_id=new_list, rates=[rate("43", "0.30")])
+            async with tree.world.db.transaction() as selecting:
+                await select_rate_list(selecting, account_id=tree.good.id, rate_list_id=new_list)
+        await charging
+    assert (await tree.world.state(tree.good)).balance == "99.64000"
+
+
+async def waits_for_a_lock(tree: Tree) -> None:
+    """Wait until another connection waits for one that this test holds."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while await tree.world.select(waiting) != [(1,)]:  # noqa: ASYNC110 - nobody tells when
+        await asyncio.sleep(0.01)
