@@ -15,8 +15,8 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from structlog.contextvars import bind_contextvars
 
 from resolvers.context import RequestContext
-from schema.documents import Operation
 from schema.failures import RequestRefused, explain, failure_of
+from schema.operation import Operation
 from schema.service import ServiceSchema, subscriptions_need_a_stream
 from server import metrics
 from server.graphiql import send_page
