@@ -71,7 +71,8 @@ def moved(data_dir: Path, parent: Path) -> Path:
 
 
 def program_of(process_id: int) -> Path:
-    return Path(f"/proc/{process_id}/exe").readlink()
+    # Not its `exe`: in a container even root may not read that of another user's process.
+    return Path(Path(f"/proc/{process_id}/cmdline").read_text().split("\0")[0])
 
 
 def socket_dir(url: str) -> Path:
