@@ -11,6 +11,7 @@ from billing.account_details import checked_details
 from billing.accounts import check_credit_limit
 from billing.balances import set_credit_limit_of
 from billing.errors import NotAllowed, ResellerIsPermanent
+from billing.overcommit import check_promises, lock_promises
 from billing.rate_choice import lock_selectable_rate_list
 from models.database import driver_connection
 from models.tables import Account, AccountState
@@ -63,13 +64,24 @@ async def set_credit_limit(tx: AsyncConnection, *, account_id: int, credit_limit
     """Set how far below zero the account may go, in whole units of 0.00001.
 
     A limit below what is used already is taken: nothing more is available then. Raises: InvalidAmount for None or
-    below zero; NotAllowed for the operator.
+    below zero; NotAllowed for the operator; InsufficientCredit where the account's reseller is held to its own credit
+    and would promise more.
     """
     checked = check_credit_limit(credit_limit_units)
     parent_id = (await tx.execute(select(Account.parent_id).where(Account.id == account_id))).scalar_one()
     if parent_id is None:
         raise NotAllowed("The operator's credit is unlimited.", path=("accountId",), account_id=account_id)
+    promised = await lock_promises(tx, reseller_id=parent_id)
+    limit = select(AccountState.credit_limit_units).where(AccountState.account_id == account_id)
+    raised = checked > ((await tx.execute(limit)).scalar_one() or 0)
     await set_credit_limit_of(await driver_connection(tx), account_id, checked)
+    if promised and raised:
+        await check_promises(tx, reseller_id=parent_id, path=("creditLimit",))
+
+
+async def hold_to_own_credit(tx: AsyncConnection, *, account_id: int, held_to: bool) -> None:
+    """Hold a reseller to the policy of `billing.overcommit`, or no more. What is promised already stays."""
+    await tx.execute(update(Account).where(Account.id == account_id).values(credit_within_own=held_to))
 
 
 async def set_password(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.account_details import checked_details
 from billing.credit import CreditKind, book_credit
 from billing.errors import InvalidAmount, NotAReseller, NotFound, TreeTooDeep, UsernameTaken
+from billing.overcommit import check_promises, lock_promises
 from billing.rate_choice import default_rate_list_id, lock_selectable_rate_list
 from billing.usernames import check_bare_name, full_username
 from models.tables import Account, AccountState, RateList
@@ -64,7 +65,7 @@ async def create_customer(
     0 %. ``details`` are columns of `billing.account_details`.
 
     Raises: InvalidUsername, UsernameTaken, NotAReseller, TreeTooDeep, NotFound for the rate list, InvalidAmount,
-    InvalidInput.
+    InvalidInput, InsufficientCredit where the reseller is held to its own credit and would promise more.
     """
     parent = (
         await tx.execute(
@@ -87,6 +88,7 @@ async def create_customer(
     else:
         await lock_selectable_rate_list(tx, rate_list_id=rate_list_id, reseller_id=reseller_id)
 
+    promised = bool(credit_units or credit_limit_units) and await lock_promises(tx, reseller_id=reseller_id)
     account_id = await _insert_account(
         tx,
         username=full_name,
@@ -108,6 +110,8 @@ async def create_customer(
         await book_credit(
             tx, author_id=author_id, account_id=account_id, kind=CreditKind.OPENING, amount_units=credit_units
         )
+    if promised:
+        await check_promises(tx, reseller_id=reseller_id, path=("credit",))
     kind = "Reseller" if is_reseller else "Customer"
     return CreatedAccount(account_id, full_name, f"{kind} created: {full_name}")
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.balances import Cause, apply_to_locked, available_units, fits_a_balance, lock_states
 from billing.errors import IdempotencyConflict, InsufficientCredit, InvalidAmount, NotFound
 from billing.money import format_money
+from billing.overcommit import check_promises, lock_promises, reseller_of
 from billing.texts import REMARK_LENGTH_MAX, check_optional_text, check_text
 from models.database import driver_connection
 from models.tables import CreditTransaction, IdempotencyKey
@@ -51,7 +52,8 @@ async def create_credit_transaction(
 
     The same key with the same content answers what was booked first, also while that is still being booked.
 
-    Raises: what `book_credit` raises; IdempotencyConflict for other content; InvalidInput.
+    Raises: what `book_credit` raises; IdempotencyConflict for other content; InvalidInput; InsufficientCredit where
+    the account's reseller is held to its own credit and would promise more.
     """
     remark = check_optional_text(remark, length_max=REMARK_LENGTH_MAX, path=("remark",))
     private_remark = check_optional_text(private_remark, length_max=REMARK_LENGTH_MAX, path=("privateRemark",))
@@ -60,6 +62,8 @@ async def create_credit_transaction(
     digest = hashlib.sha256(content).digest()
 
     booked = await _booked_before(tx, author_id, idempotency_key, digest)
+    reseller_id = await reseller_of(tx, account_id) if booked is None and amount_units > 0 else None
+    is_promise = reseller_id is not None and await lock_promises(tx, reseller_id=reseller_id)
     if booked is None:
         await _lock_balance(tx, account_id)
         # Whoever held the lock may have booked under this very key.
@@ -75,6 +79,8 @@ async def create_credit_transaction(
         remark=remark,
         private_remark=private_remark,
     )
+    if is_promise and reseller_id is not None:
+        await check_promises(tx, reseller_id=reseller_id, path=("amount",))
     kept = await tx.execute(
         insert_or_not(IdempotencyKey)
         .values(

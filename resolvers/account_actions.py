@@ -64,11 +64,13 @@ async def update_account(
     rate_list_id: int | None,
     rate_list_given: bool,
     is_reseller: bool | None,
+    held_to_own_credit: bool | None,
 ) -> None:
-    """Details by the account itself or its reseller; the rate list and the reseller mark by its reseller only."""
+    """Details by the account itself or its reseller; everything else by its reseller only."""
     viewer = context.require_viewer(Scope.MANAGE)
     account = await _visible(context, account_id)
-    if account.id != viewer.account_id or rate_list_given or is_reseller is not None:
+    only_details = not rate_list_given and is_reseller is None and held_to_own_credit is None
+    if account.id != viewer.account_id or not only_details:
         require_manages(viewer, account.path)
     if rate_list_given and rate_list_id is None:
         raise NotFound("There is no such rate list.", path=("rateListId",))
@@ -78,6 +80,8 @@ async def update_account(
             await account_changes.select_rate_list(tx, account_id=account.id, rate_list_id=rate_list_id)
         if is_reseller is not None:
             await account_changes.set_reseller(tx, account_id=account.id, is_reseller=is_reseller)
+        if held_to_own_credit is not None:
+            await account_changes.hold_to_own_credit(tx, account_id=account.id, held_to=held_to_own_credit)
 
 
 async def set_blocked(context: RequestContext, account_id: int | None, *, blocked: bool) -> None:

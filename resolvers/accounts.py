@@ -29,6 +29,7 @@ class AccountRow:
     parent_id: int | None
     path: AccountPath
     is_reseller: bool
+    credit_within_own: bool
     email_address: str | None
     address_line1: str | None
     address_line2: str | None
@@ -75,6 +76,7 @@ def select_accounts() -> Select[*tuple[Any, ...]]:
         Account.parent_id,
         Account.path,
         Account.is_reseller,
+        Account.credit_within_own,
         Account.email_address,
         Account.address_line1,
         Account.address_line2,

@@ -48,6 +48,9 @@ class Account(
     username: str = strawberry.field(description="The full username, `name*suffix`. It never changes.")
     depth: int = strawberry.field(description="How many levels it is below the operator, who is at 0.")
     is_reseller: bool = strawberry.field(description="Whether it may have customers. Once set, this stays.")
+    held_to_own_credit: bool = strawberry.field(
+        description="Whether what it promises its customers (balances and credit limits) may not exceed its own credit."
+    )
     blocked: bool = strawberry.field(
         description="Whether it cannot start calls: it, or an account above it, is blocked."
     )
@@ -80,6 +83,7 @@ class Account(
             username=row.username,
             depth=len(row.path) - 1,
             is_reseller=row.is_reseller,
+            held_to_own_credit=row.credit_within_own,
             blocked=bool(row.blocked_ids),
             balance=Money(row.balance_units),
             held=Money(row.held_units),

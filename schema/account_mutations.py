@@ -58,6 +58,9 @@ class UpdateAccountInput:
     is_reseller: bool | None = strawberry.field(
         default=UNSET, description="True makes it a reseller, as `makeReseller` does; false cannot undo that."
     )
+    held_to_own_credit: bool | None = strawberry.field(
+        default=UNSET, description="Whether what it promises its customers may not exceed its own credit."
+    )
     email_address: str | None = strawberry.field(default=UNSET, description="Its e-mail address.")
     address: AddressInput | None = strawberry.field(default=UNSET, description="Its postal address; null clears it.")
     telephone_numbers: list[str] | None = strawberry.field(default=UNSET, description="All its telephone numbers.")
@@ -188,6 +191,7 @@ class AccountMutations:
             rate_list_id=rate_list_id,
             rate_list_given=rate_list_given,
             is_reseller=None if input.is_reseller is UNSET else input.is_reseller,
+            held_to_own_credit=None if input.held_to_own_credit is UNSET else input.held_to_own_credit,
         )
         return UpdateAccountPayload(
             account=await load_account(info.context, account_id),
