@@ -48,8 +48,9 @@ class Call(Base):
 
 
 class Charge(Base):
-    """What one account on the path paid for one call. Its key is also the index of "latest calls of any account".
+    """What one account on the path pays for one call. Its key is also the index of "latest calls of any account".
 
+    The amount is net of everything in `models.call_adjustment`, so that a balance is credit less charges.
     ``customer_id`` is the account that made the call. An unrated call has a
     row of amount 0 and no price on every level, so that lists and usage need no second source.
     """
@@ -66,7 +67,10 @@ class Charge(Base):
 
 
 class UsageDay(Base):
-    """Calls, talked seconds and charged amount of one account (everything below it included) on one UTC day."""
+    """Calls, talked seconds and charged amount of one account (everything below it included) on one UTC day.
+
+    ``charged_units`` is what the account pays for them now; ``refunded_units`` what refunds of them gave back.
+    """
 
     __tablename__ = "usage_days"
 
@@ -75,5 +79,6 @@ class UsageDay(Base):
     calls: Mapped[int] = mapped_column(BigInteger)
     duration_s: Mapped[int] = mapped_column(BigInteger)
     charged_units: Mapped[int] = mapped_column(BigInteger)
+    refunded_units: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
     __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)

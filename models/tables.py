@@ -3,6 +3,7 @@
 from models.account import Account, AccountState
 from models.base import Base
 from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
+from models.call_adjustment import CallAdjustment
 from models.call_limits import CallLimits
 from models.credit import CreditTransaction, IdempotencyKey
 from models.hold import EarlyEnd, Hold
@@ -16,6 +17,7 @@ __all__ = [
     "AccountState",
     "Base",
     "Call",
+    "CallAdjustment",
     "CallKey",
     "CallLimits",
     "Charge",
