@@ -1,5 +1,6 @@
 """Migrations without an ini file: the only settings are the folder and the connection."""
 
+from argparse import Namespace
 from pathlib import Path
 
 from alembic import command
@@ -22,7 +23,8 @@ class NewerDatabaseError(Exception):
 
 def config(connection: Connection | None = None) -> Config:
     """Alembic's configuration, with the connection that env.py uses."""
-    settings = Config()
+    # quiet: what it does is told by whoever calls it, not on standard output.
+    settings = Config(cmd_opts=Namespace(quiet=True))
     settings.set_main_option("script_location", str(_FOLDER))
     settings.set_main_option("path_separator", "os")
     settings.set_main_option("file_template", "%%(rev)s_%%(slug)s")
