@@ -1,5 +1,6 @@
 """Reporting finished calls: `chargeCall` and `chargeCalls`."""
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 import strawberry
 
 from billing import charge_order
-from billing.charge_order import CallStatus
+from billing.charge_order import BookedCall, CallStatus
 from billing.errors import Refusal
 from resolvers import billing_resolver
 from resolvers.access import Scope
@@ -51,8 +52,8 @@ class CallInput:
     duration_seconds: int = strawberry.field(description="Talked time in whole seconds, 0 for an unanswered call.")
 
 
-def _call_request(_type: type, value: Mapping[str, Any], _context: object) -> CallRequest:
-    """A coerced `CallInput` straight to what the resolver takes: a thousand come in one request."""
+def _call_request(value: Mapping[str, Any]) -> CallRequest:
+    """A coerced `CallInput` as the resolver takes it."""
     return CallRequest(
         value["callId"],
         account_number(value.get("accountId")),
@@ -62,9 +63,6 @@ def _call_request(_type: type, value: Mapping[str, Any], _context: object) -> Ca
         value["startedAt"],
         value["durationSeconds"],
     )
-
-
-CallInput.__strawberry_definition__.from_input = _call_request  # type: ignore[attr-defined]
 
 
 @strawberry.input(description="Input of `chargeCall`.")
@@ -83,6 +81,15 @@ class ChargeCallsInput:
     )
 
 
+# Strawberry would make an object of each call by a walk through its fields, and a thousand come in one request.
+ChargeCallInput.__strawberry_definition__.from_input = (  # type: ignore[attr-defined]
+    lambda type_, value, _context: type_(call=_call_request(value["call"]), policy=value["policy"])
+)
+ChargeCallsInput.__strawberry_definition__.from_input = (  # type: ignore[attr-defined]
+    lambda type_, value, _context: type_(calls=[*map(_call_request, value["calls"])], policy=value["policy"])
+)
+
+
 @strawberry.type(description="Payload of `chargeCall`.")
 class ChargeCallPayload:
     call: Call | None = strawberry.field(default=None, description="The call in the books.")
@@ -92,6 +99,10 @@ class ChargeCallPayload:
     errors: list[UserError] = errors_field()
 
 
+def _calls_of(root: Any) -> list[Call]:
+    return [Call.of(row) for row in root.booked]
+
+
 @strawberry.type(description="Payload of `chargeCalls`: each call succeeds or is refused on its own.")
 class ChargeCallsPayload:
     charged: int = strawberry.field(default=0, description="How many calls were charged now.")
@@ -99,9 +110,11 @@ class ChargeCallsPayload:
     unrated: int = strawberry.field(default=0, description="How many were kept without a rate (ALWAYS_CHARGE).")
     refused: list[RefusedCall] = strawberry.field(default_factory=list, description="The calls that were refused.")
     calls: list[Call] = strawberry.field(
-        default_factory=list, description="The calls in the books, in the sequence of the input, refused ones left out."
+        resolver=_calls_of,
+        description="The calls in the books, in the sequence of the input, refused ones left out.",
     )
     errors: list[UserError] = errors_field()
+    booked: strawberry.Private[list[BookedCall]] = dataclasses.field(default_factory=list)
 
 
 @strawberry.type
@@ -140,7 +153,7 @@ class CallMutations:
             if isinstance(outcome, Refusal):
                 payload.refused.append(RefusedCall.of(index, requests[index].call_id, outcome))
                 continue
-            payload.calls.append(Call.of(outcome.call))
+            payload.booked.append(outcome.call)
             payload.duplicates += outcome.duplicate
             if not outcome.duplicate:
                 unrated = outcome.call.status == CallStatus.UNRATED
