@@ -21,11 +21,10 @@ import time
 from pathlib import Path
 from typing import IO
 
+from server.postgres_binaries import ENVIRONMENT, check_version
 from server.postgres_cluster import (
-    ENVIRONMENT,
     SOCKET_NAME,
     Places,
-    check_version,
     find_places,
     make_cluster,
     server_settings,

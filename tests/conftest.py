@@ -1,6 +1,8 @@
 """Fixtures that every test may use. The database is always a real, migrated PostgreSQL: the embedded one."""
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -73,3 +75,19 @@ async def api(database_url: str) -> AsyncIterator[Api]:
     """The application on `database_url`, with an operator, to ask through GraphQL."""
     async with running_api(database_url) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def stopped_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of the embedded PostgreSQL as a first start and a stop leave it. Not to be changed."""
+    data_dir = tmp_path_factory.mktemp("embedded") / "data"
+    with EmbeddedPostgres(data_dir):
+        pass
+    return data_dir
+
+
+@pytest.fixture
+def data_dir(stopped_data_dir: Path, tmp_path: Path) -> Path:
+    """Such a folder of this test alone."""
+    subprocess.run(["cp", "-a", stopped_data_dir, tmp_path / "data"], check=True)
+    return tmp_path / "data"

@@ -3,12 +3,15 @@
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from tests.conftest import connect
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -72,6 +75,12 @@ class EmbeddedUser:
         self.process.kill()
         self.process.communicate()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 30) -> None:
     """Wait for something another process does."""
@@ -125,3 +134,22 @@ def _status(process_id: int, field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1])
     raise AssertionError(field)
+
+
+def mode(path: Path) -> int:
+    """The permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def socket_dir(url: str) -> Path:
+    """Where the server of a URL has its socket."""
+    return Path(url.partition("?host=")[2])
+
+
+async def value(url: str, query: str) -> object:
+    """What a query answers, on a connection of its own."""
+    connection = await connect(url)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
