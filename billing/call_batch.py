@@ -90,7 +90,7 @@ class CallBatch:
                 return _other_content()
             if hold.expires_at is not None:
                 return self._answer(hold, duplicate=True)
-        at = order.at or self.now
+        at = hold.at if hold is not None else order.at or self.now
         ends = self.early_ends.get(order.call_id, {})
         # Of several ends, that of the account highest up counts: then it does not matter which came first.
         end = next((ends[account_id] for account_id in order.path if account_id in ends), None)
