@@ -17,7 +17,7 @@ from models.tables import AccountState, LowBalanceNotice, LowBalanceWatch
 WEBHOOK_URL_LENGTH_MAX = 2000
 # Half a minute after the first attempt, a minute after the second, then twice as long each time: some 17 hours.
 ATTEMPTS_MAX = 12
-_FIRST_RETRY_S = 30.0
+_FIRST_RETRY_S = 30
 
 # Whoever claims a notice has until the next attempt to report back; if it dies, somebody else tries again then.
 _CLAIM = text(
