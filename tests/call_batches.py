@@ -75,11 +75,16 @@ def extension(sequence: int, *, talked_s: int | None = None, by: int = GOOD) -> 
     return ExtendOrder("c-1", sequence, talked_s, by)
 
 
-def end(
-    duration_s: int, call_id: str = "c-1", *, by: int = GOOD, released: bool = False, **changes: Any
-) -> SettleOrder:
+def extended(batch: CallBatch, sequence: int, *, talked_s: int | None = None) -> Authorization:
+    """The answer of an extension that is not refused."""
+    answer = batch.extend(extension(sequence, talked_s=talked_s))
+    assert isinstance(answer, Authorization), answer
+    return answer
+
+
+def end(duration_s: int, *, by: int = GOOD, released: bool = False, started_at: datetime | None = None) -> SettleOrder:
     """The end of the call."""
-    return SettleOrder(call_id, duration_s, changes.get("started_at"), by, released)
+    return SettleOrder("c-1", duration_s, started_at, by, released)
 
 
 def finished(duration_s: int, call_id: str = "c-1", *, policy: ChargePolicy = ChargePolicy.CHECK_CREDIT) -> ChargeOrder:
