@@ -10,18 +10,19 @@
 It reads one snapshot, so it may run while calls are charged, and changes nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import asyncpg
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.money import format_money
-from models.database import Database
-from resolvers.audit_statements import BOOKS, CALLS_OF_SUSPECTS, COUNTS, TREE
+from models.database import Database, driver_connection
+from resolvers.audit_statements import BOOKS, CALLS_OF_SUSPECTS, COUNTS, TREE, USERNAMES
+
+_STATEMENT_S_MAX = 24 * 3600
 
 
 class Check(StrEnum):
@@ -88,39 +89,40 @@ async def audit(db: Database) -> AuditReport:
         # Millions of rows take their time, and this connection alone may have it.
         await tx.execute(text("SET LOCAL statement_timeout = 0"))
         await tx.execute(text("SET LOCAL work_mem = '64MB'"))
-        counts = (await tx.execute(COUNTS)).one()
-        rows = [*await tx.execute(TREE), *await tx.execute(BOOKS)]
-        suspects = [row.account_id for row in rows if row.check_name == "SUSPECT"]
+        # The driver itself, because only there a statement may be waited for longer than any request.
+        connection = await driver_connection(tx)
+
+        async def read(statement: str, *arguments: Any) -> list[asyncpg.Record]:
+            return await connection.fetch(statement, *arguments, timeout=_STATEMENT_S_MAX)
+
+        (counts,) = await read(COUNTS)
+        rows = [*await read(TREE), *await read(BOOKS)]
+        suspects = [row["account_id"] for row in rows if row["check_name"] == "SUSPECT"]
         if suspects:
-            rows += await tx.execute(CALLS_OF_SUSPECTS, {"suspects": suspects})
-        read = {row.check_name: int(row.found) for row in rows if row.check_name.endswith("_READ")}
-        found = [row for row in rows if row.check_name in Check.__members__]
-        names = await _usernames(tx, {row.account_id for row in found})
+            rows += await read(CALLS_OF_SUSPECTS, suspects)
+        read_in_passing = {row["check_name"]: int(row["found"]) for row in rows if row["check_name"].endswith("_READ")}
+        found = [row for row in rows if row["check_name"] in Check.__members__]
+        account_ids = list({row["account_id"] for row in found})
+        names = {row["id"]: row["username"] for row in await read(USERNAMES, account_ids)}
     return AuditReport(
-        accounts=counts.accounts,
-        credit_transactions=counts.credit,
-        holds=counts.holds,
-        calls=read["CALLS_READ"],
-        charges=read["CHARGES_READ"],
-        usage_days=counts.usage_days,
+        accounts=counts["accounts"],
+        credit_transactions=counts["credit"],
+        holds=counts["holds"],
+        calls=read_in_passing["CALLS_READ"],
+        charges=read_in_passing["CHARGES_READ"],
+        usage_days=counts["usage_days"],
         differences=tuple(_difference(row, names) for row in found),
-        differences_in_all=sum({row.check_name: row.found_in_all for row in found}.values()),
+        differences_in_all=sum({row["check_name"]: row["found_in_all"] for row in found}.values()),
     )
 
 
-async def _usernames(tx: AsyncConnection, account_ids: Iterable[int]) -> dict[int, str]:
-    rows = await tx.execute(
-        text("SELECT id, username FROM accounts WHERE id = ANY(:account_ids)"), {"account_ids": list(account_ids)}
-    )
-    return {row.id: row.username for row in rows}
-
-
-def _difference(row: Any, names: dict[int, str]) -> Difference:
-    check = Check(row.check_name)
-    expected = _shown(check, row.expected)
-    if row.expected_max is not None and row.expected_max != row.expected:
-        expected = f"{expected} to {_shown(check, row.expected_max)}"
-    return Difference(check, row.account_id, names.get(row.account_id), row.subject, expected, _shown(check, row.found))
+def _difference(row: asyncpg.Record, names: dict[int, str]) -> Difference:
+    check = Check(row["check_name"])
+    expected = _shown(check, row["expected"])
+    if row["expected_max"] is not None and row["expected_max"] != row["expected"]:
+        expected = f"{expected} to {_shown(check, row['expected_max'])}"
+    username = names.get(row["account_id"])
+    return Difference(check, row["account_id"], username, row["subject"], expected, _shown(check, row["found"]))
 
 
 def _shown(check: Check, value: str | int | Decimal | None) -> str:

@@ -5,13 +5,12 @@ most `DIFFERENCES_SHOWN_MAX` of each check, ``found_in_all`` being how many ther
 history table from one end to the other, once; nothing is asked row by row.
 """
 
-from sqlalchemy import TextClause, text
-
 DIFFERENCES_SHOWN_MAX = 1000
 
 
-def _of_each_check(differences: str) -> str:
-    # Wrapped around every statement: a broken table must not fill the memory with millions of findings.
+def of_each_check(differences: str) -> str:
+    """The statement that answers these differences, cut and counted as said above."""
+    # Around every statement: a broken table must not fill the memory with millions of findings.
     return f"""
 SELECT check_name, account_id, subject, expected, expected_max, found, found_in_all
 FROM (
@@ -43,7 +42,9 @@ WITH booked AS MATERIALIZED (
            count(*) FILTER (
                WHERE charges.account_id = charges.customer_id
                  AND (charges.amount_units, charges.billed_s) IS DISTINCT FROM (calls.charged_units, calls.billed_s)
-           ) AS unequal
+           ) AS unequal,
+           count(*) FILTER (WHERE calls.status <> 'CHARGED' AND charges.amount_units <> 0) AS unfounded,
+           count(*) FILTER (WHERE calls.status = 'REFUNDED') AS refunded
     FROM charges
     LEFT JOIN calls ON calls.account_id = charges.customer_id
                    AND calls.started_at = charges.started_at AND calls.call_no = charges.call_no
@@ -75,18 +76,31 @@ held AS (
     FROM holds CROSS JOIN LATERAL unnest(holds.path, holds.held_units) AS level (account_id, units)
     GROUP BY level.account_id
 ),
+given_back AS (
+    SELECT account_id, -sum(amount_units) AS units FROM call_adjustments WHERE amount_units < 0 GROUP BY account_id
+),
+refunds AS (
+    SELECT customer_id, count(*) AS levels FROM call_adjustments WHERE kind = 'REFUND' GROUP BY customer_id
+),
 credited AS (
     SELECT account_id, sum(amount_units) AS units FROM credit_transactions GROUP BY account_id
 ),
-spent AS (
+credit AS (
     SELECT account_id, id, balance_after_units,
            sum(amount_units) OVER (PARTITION BY account_id ORDER BY id) AS credited_units,
            lag(balance_after_units) OVER (PARTITION BY account_id ORDER BY id) + amount_units AS units_max
     FROM credit_transactions
+),
+spent AS (
+    SELECT account_id, id, balance_after_units,
+           credited_units - COALESCE(charged.units, 0) - COALESCE(given_back.units, 0) AS units_min,
+           COALESCE(units_max, credited_units) + COALESCE(given_back.units, 0) AS units_max
+    FROM credit LEFT JOIN charged USING (account_id) LEFT JOIN given_back USING (account_id)
 )
 """
 
-# What an account has spent between two credit transactions is only known to lie between nothing and all its charges.
+# What an account has spent between two credit transactions is only known to lie between nothing and all that it was
+# ever charged, less nothing or all that it was ever given back.
 _BOOKS_DIFFERENCES = """
 SELECT 'BALANCE', account_id, NULL, COALESCE(credited.units, 0) - COALESCE(charged.units, 0), CAST(NULL AS numeric),
        CAST(state.balance_units AS numeric)
@@ -106,19 +120,17 @@ CROSS JOIN LATERAL (VALUES
 ) AS figure (check_name, expected, found)
 WHERE figure.expected <> figure.found
 UNION ALL
-SELECT 'BALANCE_AFTER', account_id, CAST(id AS text),
-       spent.credited_units - COALESCE(charged.units, 0), COALESCE(spent.units_max, spent.credited_units),
-       balance_after_units
-FROM spent LEFT JOIN charged USING (account_id)
-WHERE balance_after_units NOT BETWEEN spent.credited_units - COALESCE(charged.units, 0)
-                                  AND COALESCE(spent.units_max, spent.credited_units)
+SELECT 'BALANCE_AFTER', account_id, CAST(id AS text), units_min, units_max, balance_after_units
+FROM spent WHERE balance_after_units NOT BETWEEN units_min AND units_max
 UNION ALL
 SELECT 'SUSPECT', customer_id, NULL, NULL, NULL, NULL
 FROM (SELECT * FROM booked WHERE grouping_set = 2) AS booked
 FULL JOIN (SELECT * FROM kept WHERE is_total = 0) AS kept USING (customer_id)
+LEFT JOIN refunds USING (customer_id)
 LEFT JOIN accounts ON accounts.id = customer_id
 WHERE COALESCE(booked.charges, 0) <> COALESCE(kept.calls * cardinality(accounts.path), 0)
-   OR booked.misplaced > 0 OR booked.unequal > 0 OR kept.unmatched > 0
+   OR booked.misplaced > 0 OR booked.unequal > 0 OR booked.unfounded > 0 OR kept.unmatched > 0
+   OR COALESCE(booked.refunded, 0) <> COALESCE(refunds.levels, 0)
 UNION ALL
 SELECT 'CHARGES_READ', NULL, NULL, NULL, NULL, charges FROM booked WHERE grouping_set = 3
 UNION ALL
@@ -131,16 +143,24 @@ WITH charged AS MATERIALIZED (
     SELECT charges.customer_id AS account_id, charges.started_at, charges.call_no, count(*) AS charges,
            count(*) FILTER (WHERE charges.account_id = ANY(customers.path)) AS placed,
            min(charges.amount_units) FILTER (WHERE charges.account_id = charges.customer_id) AS amount_units,
-           min(charges.billed_s) FILTER (WHERE charges.account_id = charges.customer_id) AS billed_s
+           min(charges.billed_s) FILTER (WHERE charges.account_id = charges.customer_id) AS billed_s,
+           max(charges.amount_units) AS largest_units
     FROM charges LEFT JOIN accounts AS customers ON customers.id = charges.customer_id
-    WHERE charges.customer_id = ANY(:suspects)
+    WHERE charges.customer_id = ANY($1::bigint[])
     GROUP BY charges.customer_id, charges.started_at, charges.call_no
+),
+refunds_of_suspects AS MATERIALIZED (
+    SELECT customer_id, started_at, call_no FROM call_adjustments
+    WHERE kind = 'REFUND' AND customer_id = ANY(:suspects)
 ),
 calls_of_suspects AS MATERIALIZED (
     SELECT account_id, started_at, calls.call_no, COALESCE(calls.call_id, 'call number ' || call_no) AS subject,
            calls.call_id, calls.charged_units, calls.billed_s AS call_billed_s, cardinality(customers.path) AS levels,
-           charged.charges, charged.placed, charged.amount_units, charged.billed_s
-    FROM (SELECT * FROM calls WHERE account_id = ANY(:suspects)) AS calls
+           calls.status, charged.charges, charged.placed, charged.amount_units, charged.billed_s, charged.largest_units,
+           (SELECT count(*) FROM refunds_of_suspects AS refunds
+            WHERE refunds.customer_id = account_id AND refunds.started_at = calls.started_at
+              AND refunds.call_no = calls.call_no) AS refunds
+    FROM (SELECT * FROM calls WHERE account_id = ANY($1::bigint[])) AS calls
     FULL JOIN charged USING (account_id, started_at, call_no)
     LEFT JOIN accounts AS customers ON customers.id = account_id
 )
@@ -161,6 +181,12 @@ UNION ALL
 SELECT 'CALL_BILLED', account_id, subject, billed_s, NULL, call_billed_s
 FROM calls_of_suspects WHERE billed_s <> call_billed_s
 UNION ALL
+SELECT 'CALL_STATUS', account_id, subject, 0, NULL, largest_units
+FROM calls_of_suspects WHERE status <> 'CHARGED' AND largest_units <> 0
+UNION ALL
+SELECT 'REFUND_ROWS', account_id, subject, CASE status WHEN 'REFUNDED' THEN levels ELSE 0 END, NULL, refunds
+FROM calls_of_suspects WHERE refunds <> CASE status WHEN 'REFUNDED' THEN levels ELSE 0 END
+UNION ALL
 SELECT 'CALL_KEY', calls.account_id, calls.subject, 1, NULL, 0
 FROM calls_of_suspects AS calls
 WHERE call_id IS NOT NULL AND NOT EXISTS (
@@ -170,7 +196,7 @@ WHERE call_id IS NOT NULL AND NOT EXISTS (
 UNION ALL
 SELECT 'KEY_WITHOUT_CALL', keys.account_id, keys.call_id, 0, NULL, 1
 FROM call_keys AS keys
-WHERE keys.account_id = ANY(:suspects) AND NOT EXISTS (
+WHERE keys.account_id = ANY($1::bigint[]) AND NOT EXISTS (
     SELECT FROM calls
     WHERE (keys.call_id, keys.account_id, keys.started_at, keys.call_no)
         = (calls.call_id, calls.account_id, calls.started_at, calls.call_no))
@@ -213,10 +239,11 @@ LEFT JOIN credit_transactions AS credit
 WHERE credit.id IS NULL
 """
 
-TREE: TextClause = text(_of_each_check(_TREE_DIFFERENCES))
-BOOKS: TextClause = text(_BOOKS + _of_each_check(_BOOKS_DIFFERENCES))
-CALLS_OF_SUSPECTS: TextClause = text(_CALLS_OF_SUSPECTS + _of_each_check(_CALLS_DIFFERENCES))
-COUNTS: TextClause = text(
+TREE = of_each_check(_TREE_DIFFERENCES)
+BOOKS = _BOOKS + of_each_check(_BOOKS_DIFFERENCES)
+CALLS_OF_SUSPECTS = _CALLS_OF_SUSPECTS + of_each_check(_CALLS_DIFFERENCES)
+USERNAMES = "SELECT id, username FROM accounts WHERE id = ANY($1::bigint[])"
+COUNTS = (
     "SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM credit_transactions) AS credit, "
     "(SELECT count(*) FROM holds) AS holds, "
     "(SELECT count(*) FROM usage_days) AS usage_days"

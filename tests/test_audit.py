@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+import models.database
 from billing.hold_order import Authorization, AuthorizeOrder
 from models.database import Database
 from resolvers.audit import audit
@@ -281,6 +283,17 @@ async def test_the_audit_is_clean_while_calls_are_charged_and_credit_is_given(bo
     await using
     assert calls == sorted(calls)
     assert len(set(calls)) > 1
+
+
+async def test_the_audit_may_take_longer_than_any_request(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.database, "_ANSWER_TIMEOUT_S", 0.5)
+    database = Database(database_url)
+    async with database.transaction() as tx:
+        await tx.execute(text("LOCK TABLE charges"))
+        auditing = asyncio.create_task(audit(database))
+        await asyncio.sleep(1)
+    assert (await auditing).differences == ()
+    await database.close()
 
 
 async def test_the_command_says_that_all_is_right_and_exits_with_0(books: Books, database_url: str) -> None:
