@@ -35,6 +35,7 @@ _UNREACHABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     SQLAlchemyError,
     OSError,
     TimeoutError,

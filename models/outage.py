@@ -17,7 +17,12 @@ def is_database_outage(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         return state.startswith(_OUTAGE_CLASSES) or state in _OUTAGE_STATES
+    if isinstance(error, asyncpg.InternalClientError):
+        # The server's goodbye came when nobody had asked, and the driver no longer knows where it stands.
+        return True
     if isinstance(error, asyncpg.InterfaceError):
-        return "closed" in str(error) or "released" in str(error)
+        # Rolling back on a connection that is cut fails as well, and hides how it was cut.
+        hidden = error.__context__
+        return "closed" in str(error) or "released" in str(error) or (hidden is not None and is_database_outage(hidden))
     # Connecting fails with OSError (refused, no such socket, unknown host, time-out), before any driver class.
     return isinstance(error, OSError | sqlalchemy.exc.TimeoutError)

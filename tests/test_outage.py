@@ -106,3 +106,11 @@ async def test_a_wrong_statement_is_none(db: Database, statement: str) -> None:
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ValueError("closed"), asyncio.CancelledError()])
 def test_what_has_nothing_to_do_with_the_database_is_none(error: BaseException) -> None:
     assert not is_database_outage(error)
+
+
+def test_a_rollback_that_fails_because_the_connection_was_cut_is_an_outage() -> None:
+    cut = asyncpg.InternalClientError("cannot switch to state 21; another operation (2) is in progress")
+    rollback = asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    assert not is_database_outage(rollback)
+    rollback.__context__ = cut
+    assert is_database_outage(rollback)
