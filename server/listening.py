@@ -7,6 +7,8 @@ from collections.abc import Callable
 import uvicorn
 from starlette.applications import Starlette
 
+from server import garbage_collection
+
 # What still runs after this (a subscription, a long answer) is cut off.
 SHUTDOWN_WAIT_S = 3
 
@@ -54,6 +56,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            garbage_collection.settle()
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
