@@ -48,23 +48,30 @@ class AccountDirectory:
     async def by_id(self, ids: Iterable[int]) -> dict[int, AccountRef]:
         """The accounts with these ids; an unknown id is left out."""
         wanted = set(ids)
-        missing = [account_id for account_id in wanted if account_id not in self._by_id]
+        # Taken before anything is awaited: whoever asks meanwhile may make the directory start anew.
+        found = {account_id: self._by_id[account_id] for account_id in wanted if account_id in self._by_id}
+        missing = wanted - found.keys()
         if missing:
             async with self._db.read() as connection:
-                rows = (await connection.execute(_BY_ID, {"keys": missing})).all()
-            self.remember(AccountRef(row.id, row.username, tuple(row.path)) for row in rows)
-        return {account_id: self._by_id[account_id] for account_id in wanted if account_id in self._by_id}
+                rows = (await connection.execute(_BY_ID, {"keys": list(missing)})).all()
+            read = {row.id: AccountRef(row.id, row.username, tuple(row.path)) for row in rows}
+            self.remember(read.values())
+            found.update(read)
+        return found
 
     async def by_username(self, usernames: Iterable[str]) -> dict[str, AccountRef]:
         """The accounts of these full usernames in any case, by the text asked for; unknown ones are left out."""
         wanted = set(usernames)
-        missing = [name for name in wanted if name not in self._by_username and is_storable(name)]
+        found = {name: self._by_username[name] for name in wanted if name in self._by_username}
+        missing = [name for name in wanted if name not in found and is_storable(name)]
         if missing:
             async with self._db.read() as connection:
                 rows = (await connection.execute(_BY_USERNAME, {"keys": missing})).all()
+            read = {row.wanted: AccountRef(row.id, row.username, tuple(row.path)) for row in rows}
             self._make_room(self._by_username)
-            self._by_username.update((row.wanted, AccountRef(row.id, row.username, tuple(row.path))) for row in rows)
-        return {name: self._by_username[name] for name in wanted if name in self._by_username}
+            self._by_username.update(read)
+            found.update(read)
+        return found
 
     @staticmethod
     def _make_room(entries: dict[int, AccountRef] | dict[str, AccountRef]) -> None:
