@@ -98,6 +98,11 @@ MUTATION_INPUTS: dict[str, Asked] = {
     "setCreditLimit, its own": on_itself(creditLimit="1"),
     "setCreditLimit, the customer's": on("customer", creditLimit="1"),
     "setCreditLimit, the parent's": on("parent", creditLimit="1"),
+    "setCallLimits, itself": on_itself(concurrentCallsMax=9),
+    "setCallLimits, own policy": on_itself(noLossCalls=False),
+    "setCallLimits, the customer's": on("customer", concurrentCallsMax=9),
+    "setLowBalanceNotice, itself": on_itself(threshold="1"),
+    "setLowBalanceNotice, the customer": on("customer", threshold="1"),
     "createCreditTransaction, itself": credit_for(None),
     "createCreditTransaction, customer": credit_for("customer"),
     "createCreditTransaction, parent": credit_for("parent"),
@@ -141,6 +146,7 @@ SUBSCRIPTIONS: dict[str, Callable[[AccessWorld, str], str]] = {
     "balanceChanged, parent and below": lambda world, viewer: (
         f'balanceChanged(accountIds: ["{world.id("parent")}"], includeDescendants: true)'
     ),
+    "balanceLow": lambda world, viewer: "balanceLow",
 }
 
 # Where an object of each type is found, and rows whose object is another one than the type's usual.

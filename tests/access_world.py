@@ -130,6 +130,8 @@ async def _give_the_customer_a_list(world: AccessWorld) -> None:
     address = {"line1": "1", "line2": "2", "postalCode": "3", "city": "4", "country": "5"}
     input = {"accountId": world.id("customer"), "rateListId": world.ids["list"], "address": address, **details}
     await api.done("updateAccount", "account { id }", input, by=parent)
+    watch = {"accountId": world.id("customer"), "threshold": "1"}
+    await api.done("setLowBalanceNotice", "account { id }", watch, by=parent)
 
 
 async def _give_credit(world: AccessWorld) -> None:

@@ -4,6 +4,9 @@ The tree is drawn in tests/access_world.py; how a row is asked is in tests/acces
 schema needs its rows in all three.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +184,29 @@ async def prepare(world: AccessWorld, row: str) -> None:
         world.ids["token of the customer"] = made["apiToken"]["id"]
 
 
+@asynccontextmanager
+async def low_balances(world: AccessWorld) -> AsyncIterator[None]:
+    """Every account is told to be low, again and again: that subscription has no first event of its own."""
+    async with world.api.db.transaction() as tx:
+        statement = "INSERT INTO low_balance_notices (account_id, available_units, threshold_units) SELECT id, 0, 1"
+        await tx.exec_driver_sql(f"{statement} FROM accounts")
+
+    async def tell() -> None:
+        while True:
+            async with world.api.db.transaction() as tx:
+                await tx.exec_driver_sql("SELECT pg_notify('tollpath_low_balance', id::text) FROM low_balance_notices")
+            await asyncio.sleep(0.05)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
+        async with world.api.db.transaction() as tx:
+            await tx.exec_driver_sql("DELETE FROM low_balance_notices")
+
+
 async def test_each_subscription_answers_each_kind_of_viewer_as_the_table_says(
     world: AccessWorld, database_url: str
 ) -> None:
@@ -189,8 +215,8 @@ async def test_each_subscription_answers_each_kind_of_viewer_as_the_table_says(
         for row, question in SUBSCRIPTIONS.items():
             for viewer in VIEWERS:
                 await world.set_blocked("parent", viewer == "blocked")
-                query = f"subscription {{ {question(world, viewer)} {{ balance }} }}"
-                async with over_sse(address, await world.token(viewer), query) as stream:
+                query = f"subscription {{ {question(world, viewer)} {{ account {{ id }} }} }}"
+                async with low_balances(world), over_sse(address, await world.token(viewer), query) as stream:
                     found[row][viewer] = code_of(await stream.next()) or "ok"
     assert found == TABLES["Subscriptions"]
 
