@@ -82,6 +82,7 @@ class AccessWorld:
             self._tokens.clear()
         for name in ("customer", "parent"):
             await self.set_blocked(name, False)
+            await self._execute("UPDATE call_limits SET no_loss_calls = false WHERE account_id = :id", name)
         await self._execute("UPDATE accounts SET is_reseller = false WHERE id = :id", "customer")
 
     async def _execute(self, statement: str, name: str, **values: Any) -> None:
@@ -91,6 +92,15 @@ class AccessWorld:
     async def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table."""
         return await self.api.rows(*_TABLES)
+
+    async def fall_low(self, viewer: str) -> None:
+        """Let the available credit of the account that asks fall below its threshold; of the operator, a customer's."""
+        account = self.people["customer"] if viewer == "operator" else self.person(viewer)
+        for amount, threshold in (("1000", "500"), ("-1000", "500")):
+            by, account_id = await self.token("operator"), {"accountId": account.id}
+            await self.api.done("setLowBalanceNotice", "webhookSecret", {**account_id, "threshold": threshold}, by=by)
+            credit = {**account_id, "amount": amount, "idempotencyKey": f"low {self.number()}"}
+            await self.api.done("createCreditTransaction", "duplicate", credit, by=by)
 
     def call(self, **changes: Any) -> dict[str, Any]:
         """A finished call of a minute of the customer, new unless ``changes`` name a ``callId``."""
@@ -115,6 +125,8 @@ async def access_world(api: Api) -> AccessWorld:
     await _give_the_customer_a_list(world)
     await _give_credit(world)
     await _charge(world)
+    notice = {"accountId": customer.id, "threshold": "1"}
+    await api.done("setLowBalanceNotice", "webhookSecret", notice, by=parent)
     return world
 
 
@@ -130,8 +142,6 @@ async def _give_the_customer_a_list(world: AccessWorld) -> None:
     address = {"line1": "1", "line2": "2", "postalCode": "3", "city": "4", "country": "5"}
     input = {"accountId": world.id("customer"), "rateListId": world.ids["list"], "address": address, **details}
     await api.done("updateAccount", "account { id }", input, by=parent)
-    watch = {"accountId": world.id("customer"), "threshold": "1"}
-    await api.done("setLowBalanceNotice", "account { id }", watch, by=parent)
 
 
 async def _give_credit(world: AccessWorld) -> None:
