@@ -25,11 +25,14 @@ class ChargePolicy(StrEnum):
 
 
 class CallStatus(StrEnum):
-    """CHARGED on every level; UNRATED: kept without a charge until it is rerated; RELEASED: never answered."""
+    """CHARGED on every level; UNRATED: kept without a charge until it is rerated; RELEASED: never answered; REFUNDED:
+    it was charged, and everything was given back.
+    """
 
     CHARGED = "CHARGED"
     UNRATED = "UNRATED"
     RELEASED = "RELEASED"
+    REFUNDED = "REFUNDED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@
     ├── money           INVALID_AMOUNT  INSUFFICIENT_CREDIT  IDEMPOTENCY_CONFLICT
     ├── rates           NO_RATE  INVALID_RATE  RATE_LIST_IN_USE
     └── calls           INVALID_NUMBER  INVALID_CALL  CALL_ENDED  LIMIT_REACHED  CALL_FAILED
+                        NOTHING_TO_REFUND
 
 A refusal raised inside a transaction rolls all of it back. It becomes an entry of a payload's ``errors``; not signed
 in, not allowed at all, too costly, and bugs are no refusals: those are top-level errors.
@@ -42,6 +43,7 @@ class ErrorCode(StrEnum):
     CALL_ENDED = "CALL_ENDED"
     LIMIT_REACHED = "LIMIT_REACHED"
     CALL_FAILED = "CALL_FAILED"
+    NOTHING_TO_REFUND = "NOTHING_TO_REFUND"
 
 
 class Refusal(Exception):
@@ -210,3 +212,9 @@ class CallFailed(Refusal):
 
     def __init__(self, call_id: str) -> None:
         super().__init__(f"Call {call_id} could not be booked and nothing was charged: send it again.")
+
+
+class NothingToRefund(Refusal):
+    """Nobody was charged for the call: it has no rate, was never answered, or cost nothing."""
+
+    code = ErrorCode.NOTHING_TO_REFUND

@@ -83,6 +83,12 @@ def require_manages(viewer: Viewer, path: AccountPath | None, *, field: tuple[st
         raise NotAllowed("Only this account's own reseller can change this.", path=field, account_id=path[-1])
 
 
+def require_operator(viewer: Viewer, to_do: str, *, field: tuple[str, ...] = ()) -> None:
+    """For what changes the money of whole paths, the viewer's own and everybody's above it. Raises: NotAllowed."""
+    if not viewer.is_operator:
+        raise NotAllowed(f"Only the operator may {to_do}.", path=field)
+
+
 def require_below(viewer: Viewer, path: AccountPath | None, *, field: tuple[str, ...] = ("accountId",)) -> None:
     """For blocking: anyone below the viewer, at any depth, never itself. Raises: NotFound, NotAllowed."""
     require_visible(viewer, path, field=field)

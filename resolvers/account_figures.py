@@ -17,11 +17,13 @@ USAGE_DAYS_DEFAULT = 28
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Calls of an account and of everything below it. ``charged_units`` is what the account itself paid for them."""
+    """Calls of an account and of everything below it. ``charged_units`` is what the account itself pays for them,
+    ``refunded_units`` what refunds of them gave back to it."""
 
     calls: int = 0
     duration_s: int = 0
     charged_units: int = 0
+    refunded_units: int = 0
 
 
 async def customer_count(context: RequestContext, account_id: int) -> int:
@@ -73,6 +75,7 @@ async def usage(context: RequestContext, account_id: int, since: date | None, un
                 func.sum(UsageDay.calls),
                 func.sum(UsageDay.duration_s),
                 func.sum(UsageDay.charged_units),
+                func.sum(UsageDay.refunded_units),
             )
             .where(UsageDay.account_id.in_(account_ids), UsageDay.day.between(first, last))
             .group_by(UsageDay.account_id)
@@ -80,6 +83,6 @@ async def usage(context: RequestContext, account_id: int, since: date | None, un
         async with context.services.db.read() as connection:
             rows = await connection.execute(statement)
             # Sums of bigints are numeric in PostgreSQL and Decimals here.
-            return {row[0]: Usage(int(row[1]), int(row[2]), int(row[3])) for row in rows}
+            return {row[0]: Usage(int(row[1]), int(row[2]), int(row[3]), int(row[4])) for row in rows}
 
     return await context.loaders.loader(("usage", first, last), load_many).load(account_id) or Usage()

@@ -5,6 +5,7 @@
     usage of a day   the account's charges of that day, with the talked time of their calls
     calls            one key each, and one charge on each level of the caller's path; the last is the call's own amount
     balance after    the account's balance before it + its amount, less what calls may have taken in between
+    adjustments      each goes on from the one before it, and the last left the charge as it is; a refund is the end
     tree             a path is the parent's and the own id; a username ends with the parent's bare name
 
 It reads one snapshot, so it may run while calls are charged, and changes nothing.
@@ -18,8 +19,9 @@ from typing import Any
 import asyncpg
 from sqlalchemy import text
 
-from billing.money import format_money
+from billing.money import format_money, format_rate
 from models.database import Database, driver_connection
+from resolvers.audit_adjustments import ADJUSTMENTS
 from resolvers.audit_statements import BOOKS, CALLS_OF_SUSPECTS, COUNTS, TREE, USERNAMES
 
 _STATEMENT_S_MAX = 24 * 3600
@@ -38,19 +40,31 @@ class Check(StrEnum):
     USAGE_CALLS = "USAGE_CALLS"  # UTC day
     USAGE_DURATION = "USAGE_DURATION"  # UTC day
     USAGE_CHARGED = "USAGE_CHARGED"  # UTC day
+    USAGE_REFUNDED = "USAGE_REFUNDED"  # UTC day
     CALL_KEY = "CALL_KEY"  # callId
     KEY_WITHOUT_CALL = "KEY_WITHOUT_CALL"  # callId
     CHARGE_ROWS = "CHARGE_ROWS"  # callId
     CHARGE_ROWS_ELSEWHERE = "CHARGE_ROWS_ELSEWHERE"  # callId
     CALL_CHARGED = "CALL_CHARGED"  # callId
     CALL_BILLED = "CALL_BILLED"  # callId
+    CALL_STATUS = "CALL_STATUS"  # callId
+    REFUND_ROWS = "REFUND_ROWS"  # callId
+    ADJUSTMENT = "ADJUSTMENT"  # id of the adjustment
+    ADJUSTED_AMOUNT = "ADJUSTED_AMOUNT"  # id of the last adjustment
+    ADJUSTED_PRICE = "ADJUSTED_PRICE"  # id of the last adjustment
+    ADJUSTED_BILLED = "ADJUSTED_BILLED"  # id of the last adjustment
     PATH = "PATH"
     USERNAME = "USERNAME"
     RESELLER = "RESELLER"
     STATE = "STATE"
 
 
-_OF_MONEY = frozenset({Check.BALANCE, Check.HELD, Check.BALANCE_AFTER, Check.USAGE_CHARGED, Check.CALL_CHARGED})
+_OF_MONEY = frozenset(
+    {
+        *(Check.BALANCE, Check.HELD, Check.BALANCE_AFTER, Check.USAGE_CHARGED, Check.USAGE_REFUNDED),
+        *(Check.CALL_CHARGED, Check.CALL_STATUS, Check.ADJUSTMENT, Check.ADJUSTED_AMOUNT),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,7 @@ async def audit(db: Database) -> AuditReport:
             return await connection.fetch(statement, *arguments, timeout=_STATEMENT_S_MAX)
 
         (counts,) = await read(COUNTS)
-        rows = [*await read(TREE), *await read(BOOKS)]
+        rows = [*await read(TREE), *await read(BOOKS), *await read(ADJUSTMENTS)]
         suspects = [row["account_id"] for row in rows if row["check_name"] == "SUSPECT"]
         if suspects:
             rows += await read(CALLS_OF_SUSPECTS, suspects)
@@ -128,4 +142,6 @@ def _difference(row: asyncpg.Record, names: dict[int, str]) -> Difference:
 def _shown(check: Check, value: str | int | Decimal | None) -> str:
     if value is None or isinstance(value, str):
         return value or "none"
+    if check is Check.ADJUSTED_PRICE:
+        return format_rate(int(value))
     return format_money(int(value)) if check in _OF_MONEY else str(int(value))

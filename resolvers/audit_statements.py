@@ -150,18 +150,18 @@ WITH charged AS MATERIALIZED (
     GROUP BY charges.customer_id, charges.started_at, charges.call_no
 ),
 refunds_of_suspects AS MATERIALIZED (
-    SELECT customer_id, started_at, call_no FROM call_adjustments
-    WHERE kind = 'REFUND' AND customer_id = ANY(:suspects)
+    SELECT customer_id AS account_id, started_at, call_no, count(*) AS refunds FROM call_adjustments
+    WHERE kind = 'REFUND' AND customer_id = ANY($1::bigint[])
+    GROUP BY customer_id, started_at, call_no
 ),
 calls_of_suspects AS MATERIALIZED (
     SELECT account_id, started_at, calls.call_no, COALESCE(calls.call_id, 'call number ' || call_no) AS subject,
            calls.call_id, calls.charged_units, calls.billed_s AS call_billed_s, cardinality(customers.path) AS levels,
            calls.status, charged.charges, charged.placed, charged.amount_units, charged.billed_s, charged.largest_units,
-           (SELECT count(*) FROM refunds_of_suspects AS refunds
-            WHERE refunds.customer_id = account_id AND refunds.started_at = calls.started_at
-              AND refunds.call_no = calls.call_no) AS refunds
+           COALESCE(refunds_of_suspects.refunds, 0) AS refunds
     FROM (SELECT * FROM calls WHERE account_id = ANY($1::bigint[])) AS calls
     FULL JOIN charged USING (account_id, started_at, call_no)
+    LEFT JOIN refunds_of_suspects USING (account_id, started_at, call_no)
     LEFT JOIN accounts AS customers ON customers.id = account_id
 )
 """

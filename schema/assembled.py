@@ -15,6 +15,8 @@ from schema.low_balance import LowBalanceMutations, LowBalanceSubscriptions
 from schema.node import NodeQueries
 from schema.quote import QuoteQueries
 from schema.rate_mutations import RateMutations
+from schema.refund_mutations import RefundMutations
+from schema.rerate_mutations import RerateMutations
 from schema.scalars import SCALARS
 from schema.service import ServiceSchema
 from schema.settings import SettingsQueries
@@ -35,6 +37,8 @@ class Mutation(
     CallMutations,
     HoldMutations,
     CallLimitMutations,
+    RefundMutations,
+    RerateMutations,
     LowBalanceMutations,
 ):
     pass

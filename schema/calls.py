@@ -8,9 +8,11 @@ import strawberry
 from billing import charge_order
 from billing.charge_order import BookedCall
 from resolvers import calls
+from resolvers.call_adjustments import AdjustmentRow, refund_by_level, visible_adjustments
 from resolvers.calls import ChargeRow
 from resolvers.context import RequestContext
 from schema.account_row import LazyAccount, load_account
+from schema.call_adjustment import CallAdjustment
 from schema.enums import graphql_enum
 from schema.info import Info
 from schema.node import Node, findable, global_id
@@ -24,14 +26,18 @@ CallStatus = graphql_enum(
         "CHARGED": "Every level of the path was charged its own price; of a call of 0 seconds, nothing.",
         "UNRATED": "A level had no rate: the call is kept, nobody was charged.",
         "RELEASED": "The call was authorised and never answered: nobody was charged.",
+        "REFUNDED": "The call was charged, and everything was given back on every level: nobody pays for it.",
     },
 )
 
 
-@strawberry.type(description="What one level of the path paid for a call.")
+@strawberry.type(description="What one level of the path pays for a call.")
 class Charge:
-    amount: Money = strawberry.field(description="What was charged, rounded once, half up, to five decimals.")
+    amount: Money = strawberry.field(
+        description="What is charged, rounded once, half up, to five decimals; 0 for a refunded call."
+    )
     price_per_minute: Price = strawberry.field(description="The level's own price per minute at the call's start.")
+    refunded: Money = strawberry.field(description="What the refund of the call gave back to the level, if it was.")
     account_id: strawberry.Private[int]
 
     @strawberry.field(description="The level: an account from the viewer down to the caller.")
@@ -41,11 +47,18 @@ class Charge:
         return account
 
     @classmethod
-    def of(cls, row: ChargeRow) -> "Charge":
+    def of(cls, row: ChargeRow, refund: AdjustmentRow | None) -> "Charge":
         assert row.price_per_minute_e8 is not None
         return cls(
-            account_id=row.account_id, amount=Money(row.amount_units), price_per_minute=Price(row.price_per_minute_e8)
+            account_id=row.account_id,
+            amount=Money(row.amount_units),
+            price_per_minute=Price(row.price_per_minute_e8),
+            refunded=_given_back(refund),
         )
+
+
+def _given_back(refund: AdjustmentRow | None) -> Money:
+    return Money(0 if refund is None else -refund.amount_units)
 
 
 @strawberry.type(description="One telephone call that is in the books.")
@@ -59,7 +72,9 @@ class Call(Node):
     started_at: datetime = strawberry.field(description="When the call began.")
     duration_seconds: int = strawberry.field(description="Talked time in whole seconds.")
     billed_seconds: int = strawberry.field(description="Talked time raised to the caller's increments.")
-    charged: Money = strawberry.field(description="What the account that made the call paid.")
+    charged: Money = strawberry.field(
+        description="What the account that made the call pays for it; 0 if it was refunded."
+    )
     status: CallStatus = strawberry.field(description="What became of the call.")  # type: ignore[valid-type]
     unrated_reason: str | None = strawberry.field(description="Why an unrated call has no price; null if charged.")
     overdrawn: bool = strawberry.field(
@@ -73,10 +88,29 @@ class Call(Node):
         return account
 
     @strawberry.field(
-        description="What each level paid, top down, from the viewer to the caller; empty if the call is unrated."
+        description="What each level pays, top down, from the viewer to the caller; empty if the call is unrated."
     )
     async def charges(self, info: Info) -> list[Charge]:
-        return [Charge.of(row) for row in await calls.visible_charges(info.context, self.row)]
+        charges = await calls.visible_charges(info.context, self.row)
+        refunds = await refund_by_level(info.context, self.row)
+        return [Charge.of(row, refunds.get(row.account_id)) for row in charges]
+
+    @strawberry.field(description="What a refund gave back to the account that made the call; 0 if there was none.")
+    async def refunded(self, info: Info) -> Money:
+        refund = (await refund_by_level(info.context, self.row)).get(self.row.account_id)
+        return _given_back(refund)
+
+    @strawberry.field(description="Why the call was refunded; null if it was not.")
+    async def refund_reason(self, info: Info) -> str | None:
+        refund = (await refund_by_level(info.context, self.row)).get(self.row.account_id)
+        return None if refund is None else refund.reason
+
+    @strawberry.field(
+        description="What changed about its charges after it was booked, the oldest first; only the levels from the "
+        "viewer to the caller, and of those the ones that pay otherwise since."
+    )
+    async def adjustments(self, info: Info) -> list[CallAdjustment]:
+        return [CallAdjustment.of(row) for row in await visible_adjustments(info.context, self.row)]
 
     @classmethod
     def of(cls, row: BookedCall) -> "Call":

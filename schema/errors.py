@@ -36,6 +36,7 @@ ErrorCode = graphql_enum(
         "CALL_ENDED": "The call is in the books already: nothing more can be held for it.",
         "LIMIT_REACHED": "A limit on calls, of an account on the path or of the installation, does not allow it.",
         "CALL_FAILED": "The call could not be booked because of a fault of ours; it may be sent again.",
+        "NOTHING_TO_REFUND": "Nobody was charged for the call: it has no rate, was never answered, or cost nothing.",
     },
 )
 

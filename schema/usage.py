@@ -15,7 +15,8 @@ from schema.scalars import BigInt, Money
 class Usage:
     calls: BigInt = strawberry.field(description="How many calls.")
     duration_seconds: BigInt = strawberry.field(description="Talked seconds, summed over the calls.")
-    charged: Money = strawberry.field(description="What the account itself paid for these calls.")
+    charged: Money = strawberry.field(description="What the account itself pays for these calls, less refunds.")
+    refunded: Money = strawberry.field(description="What refunds of these calls gave back to the account itself.")
 
 
 @strawberry.type
@@ -34,4 +35,5 @@ class AccountUsage(HasAccountRow):
             calls=BigInt(found.calls),
             duration_seconds=BigInt(found.duration_s),
             charged=Money(found.charged_units),
+            refunded=Money(found.refunded_units),
         )
