@@ -8,7 +8,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from schema.assembled import schema
 from server.app import create_app
+from server.graphiql import STATIC_FOLDER
 from server.settings import Settings
 from tests.conftest import connect
 from tests.http_face import NO_DATABASE
@@ -112,3 +114,10 @@ async def test_pages_of_other_origins_may_call_only_where_the_setting_names_them
         assert response.headers["access-control-allow-origin"] == "https://shop.example"
         response = await client.post("/graphql", json={"query": "{ __typename }"}, headers=origin)
         assert response.headers["access-control-allow-origin"] == "https://shop.example"
+
+
+@pytest.mark.parametrize("name", ["SignIn", "Me", "Balances"])
+def test_what_graphiql_opens_with_is_valid(name: str) -> None:
+    script = (STATIC_FOLDER / "graphiql" / "page.js").read_text()
+    query = script.split("DEFAULT_QUERY = `")[1].split("`")[0]
+    assert schema.prepare(query, name).name == name
