@@ -26,7 +26,7 @@ async def give_rates(api: Api) -> None:
 
 @pytest.fixture
 async def tree(api: Api) -> dict[str, Person]:
-    """operator ▶ luluka*operator ▶ good*luluka ▶ keytyh*good, each with 10.00000 of credit; and a stranger beside luluka."""
+    """operator ▶ luluka*operator ▶ good*luluka ▶ keytyh*good, each with credit of 10; and a stranger beside luluka."""
     await give_rates(api)
     luluka = await api.reseller("luluka", of=api.operator, credit="10")
     good = await api.reseller("good", of=luluka, credit="10")
