@@ -8,6 +8,7 @@ from server.commands.audit import audit_books
 from server.commands.common import CommandError, say
 from server.commands.demo import demo
 from server.commands.export_schema import export_schema
+from server.commands.import_calls import import_calls
 from server.commands.import_rates import import_rates
 from server.commands.make_migration import make_migration
 from server.commands.migrate import migrate
@@ -27,6 +28,7 @@ app.command("serve")(serve)
 app.command("migrate")(migrate)
 app.command("demo")(demo)
 app.command("import-rates")(import_rates)
+app.command("import-calls")(import_calls)
 app.command("audit")(audit_books)
 app.command("export-schema")(export_schema)
 app.command("make-migration")(make_migration)
