@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.database import Database
     from resolvers.account_directory import AccountDirectory
     from resolvers.balance_feed import BalanceFeed
-    from resolvers.low_balance import LowBalanceFeed
+    from resolvers.low_balance_feed import LowBalanceFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.low_balance import LowBalance, change_watch, low_balance_threshold, watch_low_balances
+from resolvers.low_balance import change_watch, low_balance_threshold, watch_low_balances
+from resolvers.low_balance_feed import LowBalance
 from schema.account_row import HasAccountRow, LazyAccount, load_account
 from schema.errors import UserError
 from schema.info import Info

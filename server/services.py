@@ -11,7 +11,7 @@ from models.database import Database
 from resolvers.account_directory import AccountDirectory
 from resolvers.balance_feed import BalanceFeed
 from resolvers.context import Services
-from resolvers.low_balance import LowBalanceFeed
+from resolvers.low_balance_feed import LowBalanceFeed
 from server.hold_expiry import hold_expiry
 from server.settings import Settings
 from server.webhooks import webhook_posts

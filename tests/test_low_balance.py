@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from resolvers.low_balance import LowBalanceFeed
+from resolvers.low_balance_feed import LowBalanceFeed
 from tests.graphql_client import Api, Person, running_api
 from tests.test_holds import a_call, one_a_minute
 
