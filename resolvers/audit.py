@@ -35,6 +35,7 @@ class Check(StrEnum):
     HOLD_PATH = "HOLD_PATH"  # callId
     HOLD_OF_ENDED_CALL = "HOLD_OF_ENDED_CALL"  # callId
     HOLD_EXPIRED = "HOLD_EXPIRED"  # callId
+    EARLY_END_OF_ENDED_CALL = "EARLY_END_OF_ENDED_CALL"  # callId; the account is its reporter
     BALANCE_AFTER = "BALANCE_AFTER"  # id of the credit transaction
     CREDIT_KEY = "CREDIT_KEY"  # the idempotency key
     USAGE_CALLS = "USAGE_CALLS"  # UTC day

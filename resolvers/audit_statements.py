@@ -228,6 +228,9 @@ UNION ALL
 SELECT 'HOLD_OF_ENDED_CALL', holds.account_id, holds.call_id, 'nothing held', NULL, 'a hold'
 FROM holds JOIN call_keys USING (call_id)
 UNION ALL
+SELECT 'EARLY_END_OF_ENDED_CALL', reporter_id, early_ends.call_id, 'nothing kept', NULL, 'an early end'
+FROM early_ends JOIN call_keys USING (call_id)
+UNION ALL
 SELECT 'HOLD_EXPIRED', account_id, call_id, 'nothing held', NULL, CAST(held_units AS text)
 FROM holds WHERE expires_at IS NULL AND 0 <> ANY(held_units)
 UNION ALL

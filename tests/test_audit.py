@@ -114,6 +114,16 @@ async def test_a_hold_of_an_ended_call_or_an_expired_one_that_still_holds_is_fou
     ]
 
 
+async def test_an_early_end_of_an_ended_call_is_found(books: Books) -> None:
+    await books.world.execute(
+        "INSERT INTO early_ends (call_id, reporter_id, duration_s, released) VALUES ('first', :id, 1, false)",
+        id=books.reseller.id,
+    )
+    assert await books.differences() == [
+        ("EARLY_END_OF_ENDED_CALL", "good*op", "first", "nothing kept", "an early end")
+    ]
+
+
 async def test_a_hold_on_another_path_is_found(books: Books) -> None:
     await authorized(books, "running")
     await books.world.execute("UPDATE holds SET path = path[1:2], held_units = held_units[1:2]")

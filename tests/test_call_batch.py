@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
+
 from billing.hold_order import HoldRules
+from billing.rating import Price
 from tests.call_batches import (
     GOOD,
     KEYTYH,
@@ -35,6 +38,24 @@ def test_a_first_slice_is_held_on_every_level_at_its_own_price() -> None:
 def test_the_longest_call_is_what_the_poorest_level_can_pay() -> None:
     answer = authorized(a_batch(good="2", keytyh="10", prices=(price("0.5"), price("0.8"), price("1"))))
     assert (answer.max_duration_s, answer.held_s) == (150, 60)
+
+
+# From other engines; the arithmetic alone is in test_rating_vectors.py, where those left out are listed too.
+@pytest.mark.parametrize(
+    ("credit", "customer_price", "cap_s", "longest_s"),
+    [
+        pytest.param("10000", price("60", "1"), 10_800, 9_999, id="CGRateS: the fee of 1 is kept back"),
+        pytest.param("1.00", price("0.10", "0.02", 30, 6), 7_200, 588, id="Yeti 30/6: whole increments only"),
+        pytest.param("0.07", price("0.10", "0.02", 30, 6), 7_200, 30, id="Yeti: exactly fee and first increment"),
+        pytest.param("100", price("0.01"), 7_200, 7_200, id="Yeti: the cap"),
+    ],
+)
+def test_an_authorisation_answers_the_longest_duration_that_the_source_says(
+    credit: str, customer_price: Price, cap_s: int, longest_s: int
+) -> None:
+    rules = HoldRules(call_duration_max_s=cap_s)
+    batch = a_batch(good="20000", keytyh=credit, prices=(price("1"), price("1"), customer_price), rules=rules)
+    assert authorized(batch).max_duration_s == longest_s
 
 
 def test_a_free_call_may_last_as_long_as_any() -> None:
