@@ -46,7 +46,10 @@ class NotCallRecords(Exception):
 
 
 class CallRecord(NamedTuple):
-    """A call as its line (the first is 1) says it; ``number`` as it was dialled, ``started_at`` in UTC."""
+    """A call as its line (the first is 1) says it; ``number`` as it was dialled, ``started_at`` in UTC.
+
+    ``text`` is the line as it stands there.
+    """
 
     line: int
     text: str
@@ -65,7 +68,7 @@ class NotAnswered(NamedTuple):
 
 
 class RejectedLine(NamedTuple):
-    """A line that cannot be a call, as it stands there, and why."""
+    """A line that cannot be a call, as it may be printed, and why."""
 
     line: int
     text: str
@@ -123,13 +126,13 @@ def _form_of_header(line: str, timezone: tzinfo) -> _Form | None:
 
 
 def _read(number: int, line: str, form: _Form) -> Line:
-    text = _shown(line.rstrip("\r\n"))
+    text = line.rstrip("\r\n")
     try:
         if len(line) > LINE_CHARS_MAX:
             raise _LineError("it is too long")
         fields = form.parse(_cells(line, form.delimiter))
     except _LineError as error:
-        return RejectedLine(number, text, str(error))
+        return RejectedLine(number, printable(text), str(error))
     return NotAnswered(number) if fields is None else CallRecord(number, text, *fields)
 
 
@@ -188,22 +191,25 @@ def _given(column: str, cell: str) -> str:
 def _time(column: str, cell: str, timezone: tzinfo) -> datetime:
     cell = cell.strip()
     if _TIME.fullmatch(cell) is None:
-        raise _LineError(f"{column} is no time such as 2026-01-31 12:00:00: {_shown(cell)!r}")
+        raise _LineError(f"{column} is no time such as 2026-01-31 12:00:00: {printable(cell)!r}")
     try:
         time = datetime.fromisoformat(cell.upper())
         return (time if time.tzinfo else time.replace(tzinfo=timezone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _LineError(f"{column} is a time that there is not: {_shown(cell)!r}") from None
+        raise _LineError(f"{column} is a time that there is not: {printable(cell)!r}") from None
 
 
 def _seconds(column: str, cell: str) -> int:
     cell = cell.strip()
     if _SECONDS.fullmatch(cell) is None:
-        raise _LineError(f"{column} is no whole number of seconds: {_shown(cell)!r}")
+        raise _LineError(f"{column} is no whole number of seconds: {printable(cell)!r}")
     return int(cell)
 
 
-def _shown(text: str) -> str:
-    """Text of the file as it may be printed: bytes that are no characters, and control characters, are replaced."""
-    text = text[:TEXT_CHARS_MAX].encode("utf-8", "replace").decode("utf-8")
+def printable(text: str) -> str:
+    """The beginning of a text of the file as it may be printed: without control characters and broken bytes."""
+    text = text[:TEXT_CHARS_MAX]
+    if text.isprintable():
+        return text
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(sign if sign.isprintable() else " " for sign in text)

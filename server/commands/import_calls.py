@@ -17,6 +17,7 @@ from billing.call_records import (
     NotAnswered,
     NotCallRecords,
     RejectedLine,
+    printable,
     read_call_records,
 )
 from billing.charge_order import CallStatus, ChargeOrder, ChargePolicy, parse_order
@@ -184,7 +185,7 @@ class CallImporter:
                 self.imported.overdrawn += outcome.call.overdrawn
 
     def _reject(self, record: CallRecord, reason: str) -> None:
-        self.imported.reject(RejectedLine(record.line, record.text, reason))
+        self.imported.reject(RejectedLine(record.line, printable(record.text), reason))
 
 
 def _zone(name: str) -> tzinfo:
