@@ -36,14 +36,13 @@ def rated_at(order: ChargeOrder, prices: list[Price | None]) -> RatedOrder:
         return RatedOrder(order, prices, nothing, nothing, unpriced_level)
     billed_s: list[int] = []
     amounts: list[int] = []
-    increments: tuple[int, int] | None = None
-    seconds = 0
+    first_s = next_s = seconds = 0
     for price in prices:
         assert price is not None
         # Levels mostly share the increments of the rate they descend from.
-        if increments != (price.first_increment_s, price.next_increment_s):
-            increments = (price.first_increment_s, price.next_increment_s)
-            seconds = billed_seconds(order.duration_s, *increments)
+        if price.first_increment_s != first_s or price.next_increment_s != next_s:
+            first_s, next_s = price.first_increment_s, price.next_increment_s
+            seconds = billed_seconds(order.duration_s, first_s, next_s)
         billed_s.append(seconds)
         amounts.append(charge_units(price, seconds))
     return RatedOrder(order, prices, billed_s, amounts, None)

@@ -9,7 +9,6 @@ as long as the one matched so far; the charge rounded once, half up, to 5 decima
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from billing.money import HUNDRED_PERCENT_E4, RATE_E8_MAX, divide_half_up
@@ -19,6 +18,7 @@ PREFIX_DIGITS_MAX: Final = 15
 # fee [1e-8] + price [1e-8 a minute] * seconds / 60, in 1e-5: the common denominator.
 _E8_SECONDS_PER_UNIT: Final = 60 * 1000
 _SECONDS_PER_MINUTE: Final = 60
+_HALF_UNIT: Final = _E8_SECONDS_PER_UNIT // 2
 
 
 class Price(NamedTuple):
@@ -91,7 +91,8 @@ def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: dat
     markup has made a price that cannot be booked (above `billing.money.RATE_E8_MAX`). A level whose upper level has
     no rate at all starts from its own list's entries alone; the call is refused anyway.
     """
-    return [price if is_usable(price) else None for price in price_levels(base, lists, number, at)]
+    levels = price_levels(base, lists, number, at)
+    return levels if all(map(is_usable, levels)) else [price if is_usable(price) else None for price in levels]
 
 
 def price_levels(base: RateTable, lists: Iterable[RateTable], number: str, at: datetime) -> list[Price | None]:
@@ -99,7 +100,12 @@ def price_levels(base: RateTable, lists: Iterable[RateTable], number: str, at: d
     current = base.match(number, at)
     prices = [current]
     for table in lists:
-        current = _next_level(current, table, number, at)
+        # Most lists have nothing but a percentage.
+        own = _own_price(table, current, number, at) if table.longest_prefix else None
+        if own is not None:
+            current = own
+        elif current is not None and table.discount_e4:
+            current = discounted(current, table.discount_e4)
         prices.append(current)
     return prices
 
@@ -114,24 +120,26 @@ def is_usable(price: Price | None) -> bool:
     )
 
 
-def _next_level(upper: Price | None, table: RateTable, number: str, at: datetime) -> Price | None:
-    if table.longest_prefix:
-        own = table.match(number, at, shortest=1 if upper is None else len(upper.prefix))
-        if own is not None:
-            return own if own.destination or upper is None else own._replace(destination=upper.destination)
-    if upper is None or table.discount_e4 == 0:
-        return upper
-    return discounted(upper, table.discount_e4)
+def _own_price(table: RateTable, upper: Price | None, number: str, at: datetime) -> Price | None:
+    """The list's own entry, if its prefix is as long as the upper level's or longer; without a name it takes that's."""
+    own = table.match(number, at, shortest=1 if upper is None else len(upper.prefix))
+    if own is None or own.destination or upper is None:
+        return own
+    return own._replace(destination=upper.destination)
 
 
-# The same few discounts meet the same few prices: one look-up instead of two long divisions and a new tuple.
-@lru_cache(maxsize=100_000)
 def discounted(price: Price, discount_e4: int) -> Price:
     """The price and fee less a percentage (1e-4 %), each rounded half up to 8 decimals."""
     share = HUNDRED_PERCENT_E4 - discount_e4
-    return price._replace(
-        price_per_minute_e8=divide_half_up(price.price_per_minute_e8 * share, HUNDRED_PERCENT_E4),
-        connection_fee_e8=divide_half_up(price.connection_fee_e8 * share, HUNDRED_PERCENT_E4),
+    per_minute_e8, fee_e8, first_s, next_s, prefix, destination, blocked = price
+    return Price(
+        divide_half_up(per_minute_e8 * share, HUNDRED_PERCENT_E4),
+        divide_half_up(fee_e8 * share, HUNDRED_PERCENT_E4),
+        first_s,
+        next_s,
+        prefix,
+        destination,
+        blocked,
     )
 
 
@@ -155,7 +163,7 @@ def charge_units(price: Price, billed_s: int) -> int:
     if billed_s == 0:
         return 0
     exact = price.connection_fee_e8 * _SECONDS_PER_MINUTE + price.price_per_minute_e8 * billed_s
-    return (2 * exact + _E8_SECONDS_PER_UNIT) // (2 * _E8_SECONDS_PER_UNIT)
+    return (exact + _HALF_UNIT) // _E8_SECONDS_PER_UNIT
 
 
 def charge(price: Price, duration_s: int) -> tuple[int, int]:
