@@ -120,6 +120,9 @@ MUTATION_INPUTS: dict[str, Asked] = {
     "settleCall": held_call(durationSeconds=10),
     "settleCalls": lambda world, viewer: {"calls": [{"callId": world.ids["held call"], "durationSeconds": 10}]},
     "releaseCall": held_call(),
+    "refundCall": lambda world, viewer: {"callId": world.ids["charged call"], "reason": "bad line"},
+    "rerateCalls": just(since=NOON, until="2026-05-05T12:00:00Z", dryRun=False),
+    "rerateCalls, the customer's": on("customer", since=NOON, until="2026-05-05T12:00:00Z", dryRun=False),
     "chargeCall, CHECK_CREDIT": a_call(),
     "chargeCall, ALWAYS_CHARGE": a_call(policy="ALWAYS_CHARGE"),
     "chargeCalls, CHECK_CREDIT": calls(),
@@ -161,6 +164,9 @@ HOLDERS: dict[str, Callable[[AccessWorld], str]] = {
 }
 OTHER_HOLDERS: dict[str, Callable[[AccessWorld], str]] = {
     "Call.unratedReason": lambda world: 'call(callId: "unrated")',
+    "Call.refunded": lambda world: 'call(callId: "refunded")',
+    "Call.refundReason": lambda world: 'call(callId: "refunded")',
+    "Call.adjustments": lambda world: 'call(callId: "refunded")',
     "CreditTransaction.privateRemark, operator's": lambda world: f'node(id: "{world.ids["credit of operator"]}")',
     "CreditTransaction.createdBy, operator's": lambda world: f'node(id: "{world.ids["credit of operator"]}")',
     "Quote.refusal": lambda world: _quote(world, number="+9912345"),

@@ -155,10 +155,13 @@ async def _give_credit(world: AccessWorld) -> None:
 async def _charge(world: AccessWorld) -> None:
     carried = world.call(callId="carried", callerNumber="4315")
     unrated = world.call(callId="unrated", number="+9912345")
-    input = {"calls": [carried, unrated], "policy": "ALWAYS_CHARGE"}
+    refunded = world.call(callId="refunded")
+    input = {"calls": [carried, unrated, refunded], "policy": "ALWAYS_CHARGE"}
     fields = "charged unrated calls { id }"
     made = await world.api.done("chargeCalls", fields, input, by=world.api.operator)
-    assert (made["charged"], made["unrated"]) == (1, 1)
+    assert (made["charged"], made["unrated"]) == (2, 1)
+    refund = {"callId": "refunded", "reason": "bad line"}
+    await world.api.done("refundCall", "duplicate", refund, by=world.api.operator)
     world.ids["call"] = made["calls"][0]["id"]
     await world.api.done("authorizeCall", "duplicate", world.waiting_call(), by=world.api.operator)
 

@@ -176,6 +176,10 @@ async def prepare(world: AccessWorld, row: str) -> None:
         input = world.waiting_call()
         await world.api.done("authorizeCall", "duplicate", input, by=await world.token("operator"))
         world.ids["held call"] = input["callId"]
+    if name == "refundCall":
+        call = world.call()
+        await world.api.done("chargeCall", "duplicate", {"call": call}, by=await world.token("operator"))
+        world.ids["charged call"] = call["callId"]
     if name == "revokeApiToken":
         input = {"name": "x", "scopes": ["READ"]}
         made = await world.api.done("createApiToken", "apiToken { id }", input, by=await world.token("itself"))
