@@ -21,7 +21,7 @@ from billing.call_adjustments import (
     read_charged_calls,
     write_adjustments,
 )
-from billing.price_book import PriceBook, current_epoch
+from billing.price_book import PriceBook
 from billing.rating import Price, price_path
 from billing.rerated_call import Finding, Rerated, is_rerated, rerate
 from billing.standing import Standing
@@ -147,12 +147,8 @@ async def _apply(
             connection,
             [CallPlace(charged.call.account_id, charged.call.started_at, charged.call.call_no) for charged in wrong],
         )
-        prices_of = await _prices(
-            connection,
-            price_book,
-            max(state["pricing_epoch"] for state in states),
-            {state["account_id"]: state["rate_list_id"] for state in states},
-        )
+        selections = {state["account_id"]: state["rate_list_id"] for state in states}
+        prices_of = await _prices(connection, price_book, selections)
         standing = {
             state["account_id"]: Standing(state["blocked"], balances.available_units(state)) for state in states
         }
@@ -176,13 +172,14 @@ async def _early_prices(
     connection: "asyncpg.Connection[Any]", price_book: PriceBook, calls: Sequence[ChargedCall]
 ) -> PricesOf:
     selections = await balances.selected_lists(connection, {level for charged in calls for level in charged.path})
-    return await _prices(connection, price_book, await current_epoch(connection), selections)
+    return await _prices(connection, price_book, selections)
 
 
 async def _prices(
-    connection: "asyncpg.Connection[Any]", price_book: PriceBook, epoch: int, selections: Mapping[int, int]
+    connection: "asyncpg.Connection[Any]", price_book: PriceBook, selections: Mapping[int, int]
 ) -> PricesOf:
-    tables = await price_book.refresh(connection, epoch, selections.values())
+    # After the selections: what was changed before one of them is seen with it.
+    tables = await price_book.refresh_now(connection, selections.values())
     base = price_book.base
 
     def prices_of(charged: ChargedCall) -> list[Price | None]:
