@@ -29,7 +29,8 @@ from models.database import Database
 
 STEP_CALLS_MAX = 500
 
-# Each account has a charge for every call below it. The inner limit bounds the step, however rare the prefix is.
+# Each account has a charge for every call below it. The limit is on these, so that a step is bounded however rare the
+# prefix is, and a call that is lost ends nothing early.
 _NEXT_CALLS = """
 SELECT scanned.customer_id, scanned.started_at, scanned.call_no, calls.number, calls.status
 FROM (
@@ -37,8 +38,8 @@ FROM (
     WHERE account_id = $1 AND started_at < $2 AND (started_at, call_no) > ($3, $4)
     ORDER BY started_at, call_no LIMIT $5
 ) AS scanned
-JOIN calls ON calls.account_id = scanned.customer_id AND calls.started_at = scanned.started_at
-          AND calls.call_no = scanned.call_no
+LEFT JOIN calls ON calls.account_id = scanned.customer_id AND calls.started_at = scanned.started_at
+               AND calls.call_no = scanned.call_no
 ORDER BY scanned.started_at, scanned.call_no
 """
 
