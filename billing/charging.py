@@ -7,17 +7,17 @@ that a switch settles by their ``callId``, are locked then: the order of locks b
 matters, since whoever else locks a state row locks that one alone.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from billing import balances, call_store, hold_store, limit_store
 from billing.call_batch import CallBatch
-from billing.call_store import CallNumbers, ChargeColumns
-from billing.charge_order import Booked, BookedCall, ChargeOrder, Outcome
+from billing.call_rows import CallRows, rows_of
+from billing.call_store import CallNumbers
+from billing.charge_order import Booked, ChargeOrder, Outcome
 from billing.errors import Refusal
 from billing.hold_order import (
     DEFAULT_HOLD_RULES,
@@ -30,7 +30,7 @@ from billing.hold_order import (
     SettleOrder,
 )
 from billing.price_book import PriceBook, current_epoch
-from billing.rated_order import RatedOrder, booked_call, rated_at, totals_of
+from billing.rated_order import booked_call, rated_at
 from billing.rating import Price, RateTable, price_path
 from billing.standing import Standing
 
@@ -39,8 +39,6 @@ Answer = Outcome | Authorization | EndPending | Refusal
 
 # Selected lists of accounts that were charged lately; a wrong one costs a second rating, never a wrong price.
 _SELECTIONS_MAX = 500_000
-
-_NO_USAGE = (0, 0, 0)
 
 
 class _Pricing(NamedTuple):
@@ -77,14 +75,16 @@ class ChargingEngine:
         account_ids = {account_id for order in orders for account_id in _path_of(order)}
         account_ids.add(await self._operator(connection))
         pricing = await self._early_pricing(connection, account_ids)
-        rated = _rate(finished, pricing)
+        rows = await self._rows(connection, finished, pricing)
         async with connection.transaction():
             states = await balances.lock_states(connection, account_ids)
             confirmed = await self._confirm(connection, pricing, states)
             if confirmed is not pricing:
-                rated = _rate(finished, confirmed)
-            if finished and await self._all_can_be_booked(connection, finished, rated, states):
-                return await self._book_all(connection, rated)
+                rows = await self._rows(connection, finished, confirmed)
+            if rows is not None and await _all_can_be_booked(connection, rows, states):
+                await call_store.write_calls(connection, rows)
+                await balances.apply_to_locked(connection, rows.balance_changes(), balances.Cause.CALL)
+                return [Booked(call, duplicate=False) for call in rows.calls]
             return await self._one_by_one(connection, orders, states, confirmed)
 
     async def free_expired(self, connection: "asyncpg.Connection[Any]") -> int:
@@ -104,7 +104,7 @@ class ChargingEngine:
         return self._operator_id
 
     async def _early_pricing(self, connection: "asyncpg.Connection[Any]", account_ids: set[int]) -> _Pricing:
-        """The lists that these accounts had lately, so that no lock is held while calls are rated."""
+        """The lists that these accounts had lately, so that no lock is held while rows are made of the calls."""
         unknown = account_ids - self._selections.keys()
         if unknown:
             self._remember(await balances.selected_lists(connection, unknown))
@@ -130,35 +130,15 @@ class ChargingEngine:
         known = self._selections if len(self._selections) < _SELECTIONS_MAX else {}
         self._selections = {**known, **selections}
 
-    async def _all_can_be_booked(
-        self,
-        connection: "asyncpg.Connection[Any]",
-        orders: Sequence[ChargeOrder],
-        rated: Sequence[RatedOrder],
-        states: Sequence[asyncpg.Record],
-    ) -> bool:
-        """Whether nothing stands in the way of any of these finished calls, so that their sequence means nothing.
-
-        Amounts are never negative: where everything together fits, every order does.
-        """
-        totals = totals_of(rated)
-        if totals is None:
-            return False
-        for state in states:
-            total, available = totals.get(state["account_id"], 0), balances.available_units(state)
-            if state["blocked"] or (total and available is not None and total > available):
-                return False
-        call_ids = [order.call_id for order in orders]
-        if await hold_store.anything_kept(connection, call_ids):
-            return False
-        return not await call_store.find_calls(connection, call_ids)
-
-    async def _book_all(self, connection: "asyncpg.Connection[Any]", rated: Sequence[RatedOrder]) -> list[Answer]:
+    async def _rows(
+        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder], pricing: _Pricing
+    ) -> CallRows | None:
+        """What is to be written if nothing stands in the way of any of these; None if one of them has no price."""
+        rated = [rated_at(order, pricing.prices_of(order.path, order.number, order.started_at)) for order in orders]
+        if not rated or any(item.unpriced_level is not None for item in rated):
+            return None
         call_nos = await self._call_numbers.take(connection, len(rated))
-        calls = [booked_call(item, call_no) for call_no, item in zip(call_nos, rated, strict=True)]
-        balance_changes = await _write_calls(connection, calls, rated)
-        await balances.apply_to_locked(connection, balance_changes, balances.Cause.CALL)
-        return [Booked(call, duplicate=False) for call in calls]
+        return rows_of([booked_call(item, call_no) for item, call_no in zip(rated, call_nos, strict=True)], rated)
 
     async def _one_by_one(
         self,
@@ -207,47 +187,30 @@ class ChargingEngine:
         return states, await self._confirm(connection, pricing, states)
 
     async def _write(self, connection: "asyncpg.Connection[Any]", batch: CallBatch) -> None:
-        calls = [call for call, _ in batch.new_calls]
-        balance_changes = await _write_calls(connection, calls, [rated for _, rated in batch.new_calls])
+        rows = rows_of([call for call, _ in batch.new_calls], [rated for _, rated in batch.new_calls])
         changed = [batch.holds[call_id] for call_id in batch.touched if call_id in batch.holds]
         early = [end for call_id in batch.touched for end in batch.early_ends.get(call_id, {}).values()]
         ended = [call_id for call_id in batch.touched if call_id in batch.booked]
+        await call_store.write_calls(connection, rows)
         await hold_store.put_holds(connection, changed)
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)
-        cause = balances.Cause.CALL if calls else balances.Cause.HOLD
-        await balances.apply_to_locked(connection, balance_changes, cause, batch.held_changes)
+        cause = balances.Cause.CALL if rows.calls else balances.Cause.HOLD
+        await balances.apply_to_locked(connection, rows.balance_changes(), cause, batch.held_changes)
 
 
-async def _write_calls(
-    connection: "asyncpg.Connection[Any]", calls: Sequence[BookedCall], rated: Sequence[RatedOrder]
-) -> dict[int, int]:
-    """Write calls, charges and usage; answers what is to be added to each balance."""
-    if not calls:
-        return {}
-    charges = ChargeColumns()
-    usage: dict[tuple[int, date], tuple[int, int, int]] = {}
-    for index, (call, item) in enumerate(zip(calls, rated, strict=True), 1):
-        path = item.order.path
-        charges.account_id.extend(path)
-        charges.call_index.extend([index] * len(path))
-        charges.amount_units.extend(item.amounts)
-        charges.billed_s.extend(item.billed_s)
-        charges.price_per_minute_e8.extend(item.prices_e8())
-        day, duration_s = call.started_at.astimezone(UTC).date(), call.duration_s
-        for account_id, units in zip(path, item.amounts, strict=True):
-            key = (account_id, day)
-            count, seconds, charged = usage.get(key, _NO_USAGE)
-            usage[key] = (count + 1, seconds + duration_s, charged + units)
-    balance_changes: defaultdict[int, int] = defaultdict(int)
-    for (account_id, _), (_, _, charged) in usage.items():
-        balance_changes[account_id] -= charged
-    if await call_store.insert_keys(connection, calls) != len(calls):
-        # No lock lets another batch take one meanwhile: the books are wrong, and charging would be blind to repeats.
-        raise RuntimeError("a callId is taken, but there is no call")
-    await call_store.insert_calls(connection, calls, charges)
-    await call_store.add_usage(connection, usage)
-    return balance_changes
+async def _all_can_be_booked(
+    connection: "asyncpg.Connection[Any]", rows: CallRows, states: Sequence[asyncpg.Record]
+) -> bool:
+    """Whether nothing stands in the way of any of these finished calls, so that their sequence means nothing.
+
+    Amounts are never negative: where everything together fits, every order does.
+    """
+    for state in states:
+        total, available = rows.totals.get(state["account_id"], 0), balances.available_units(state)
+        if state["blocked"] or (total and available is not None and total > available):
+            return False
+    return not await call_store.anything_known(connection, [call.call_id for call in rows.calls])
 
 
 def _only_finished_calls(orders: Sequence[Order]) -> list[ChargeOrder]:
@@ -259,10 +222,6 @@ def _only_finished_calls(orders: Sequence[Order]) -> list[ChargeOrder]:
 def _path_of(order: Order) -> tuple[int, ...]:
     """The accounts that an order names. One that names its call alone says nothing of accounts."""
     return order.path if isinstance(order, ChargeOrder | AuthorizeOrder) else ()
-
-
-def _rate(orders: Sequence[ChargeOrder], pricing: _Pricing) -> list[RatedOrder]:
-    return [rated_at(order, pricing.prices_of(order.path, order.number, order.started_at)) for order in orders]
 
 
 def _carry_out(batch: CallBatch, order: Order) -> Answer:

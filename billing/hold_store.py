@@ -18,11 +18,6 @@ _FIND_EARLY_ENDS = """
 SELECT call_id, reporter_id, duration_s, started_at, released FROM early_ends WHERE call_id = ANY($1::text[])
 """
 
-_SOMETHING_KEPT = """
-SELECT EXISTS (SELECT FROM holds WHERE call_id = ANY($1::text[]))
-    OR EXISTS (SELECT FROM early_ends WHERE call_id = ANY($1::text[]))
-"""
-
 _PUT_HOLDS = """
 INSERT INTO holds (call_id, account_id, path, number, caller_number, at, sequence, granted_s, max_duration_s,
                    held_units, expires_at)
@@ -43,12 +38,6 @@ INSERT INTO early_ends (call_id, reporter_id, duration_s, started_at, released)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::int[], $4::timestamptz[], $5::boolean[])
 ON CONFLICT (call_id, reporter_id) DO NOTHING
 """
-
-
-async def anything_kept(connection: "asyncpg.Connection[Any]", call_ids: Sequence[str]) -> bool:
-    """Whether there is a hold or an early end for one of these ``callId``s."""
-    kept: bool = await connection.fetchval(_SOMETHING_KEPT, call_ids)
-    return kept
 
 
 async def find_holds(connection: "asyncpg.Connection[Any]", call_ids: Sequence[str]) -> dict[str, Hold]:
