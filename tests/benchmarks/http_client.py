@@ -4,7 +4,9 @@ It shares the machine with the server, so whatever it spends is missing there: n
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import cast
 from urllib.parse import urlsplit
@@ -23,6 +25,11 @@ class _Run:
         self.latencies_s: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    def next_request(self, _connection: "_Connection") -> tuple[bytes, float] | None:
+        """What this connection is to send now, and since when it waits to be sent; None: nothing."""
+        request = next(self.requests, None)
+        return None if request is None else (request, perf_counter())
+
     def answered(self, latency_s: float) -> None:
         self.latencies_s.append(latency_s)
         if len(self.latencies_s) == self.count and not self.done.done():
@@ -33,13 +40,38 @@ class _Run:
             self.done.set_exception(RuntimeError(reason))
 
 
+class _PacedRun(_Run):
+    """Requests that come at set times, whether or not those before them are answered."""
+
+    def __init__(self, requests: Sequence[bytes], expected: bytes, connections: Sequence["_Connection"]) -> None:
+        super().__init__(requests, expected)
+        # The one that rested longest comes first: the server closes what rests for seconds.
+        self._free = deque(connections)
+        self._waiting: deque[tuple[bytes, float]] = deque()
+
+    async def come(self, per_s: int) -> None:
+        """Let so many come in a second; what finds no free connection waits for one."""
+        begun_at = perf_counter()
+        for number, request in enumerate(self.requests):
+            due_at = begun_at + number / per_s
+            await asyncio.sleep(max(0, due_at - perf_counter()))
+            self._waiting.append((request, due_at))
+            if self._free:
+                self._free.popleft().start(self)
+
+    def next_request(self, connection: "_Connection") -> tuple[bytes, float] | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        self._free.append(connection)
+        return None
+
+
 class _Connection(asyncio.Protocol):
     """One connection: sends the next request as soon as the last is answered."""
 
     _transport: asyncio.Transport
     _run: _Run | None = None
     _sent_at = 0.0
-    _missing = 0
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -54,6 +86,8 @@ class _Connection(asyncio.Protocol):
 
     def start(self, run: _Run) -> None:
         self._run = run
+        if self._transport.is_closing():
+            run.failed("the server closed a connection that rested")
         self._send_next(run)
 
     def close(self) -> None:
@@ -61,11 +95,11 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     def _send_next(self, run: _Run) -> None:
-        request = next(run.requests, None)
-        if request is None:
+        following = run.next_request(self)
+        if following is None:
             self._run = None
             return
-        self._sent_at = perf_counter()
+        request, self._sent_at = following
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -95,21 +129,43 @@ async def send_all(
 
     Raises: RuntimeError where an answer is not 200 or lacks the bytes ``expected``.
     """
-    url = urlsplit(address)
-    assert url.hostname is not None
-    assert url.port is not None
-    loop = asyncio.get_running_loop()
-    connections = [
-        (await loop.create_connection(_Connection, url.hostname, url.port))[1]
-        for _ in range(min(in_flight, len(requests)))
-    ]
-    run = _Run(requests, expected)
-    begun_at = perf_counter()
-    try:
+    async with _connections(address, min(in_flight, len(requests))) as connections:
+        run = _Run(requests, expected)
+        begun_at = perf_counter()
         for connection in connections:
             connection.start(run)
         await run.done
         return perf_counter() - begun_at, run.latencies_s
+
+
+async def send_at_a_rate(
+    address: str, requests: Sequence[bytes], *, per_s: int, connections_max: int, expected: bytes
+) -> tuple[float, list[float]]:
+    """Send so many a second, whether or not those before are answered. Answers and raises the same.
+
+    A latency counts from the time a request was to be sent, so it has in it how long the request waited for a free
+    connection.
+    """
+    async with _connections(address, connections_max) as connections:
+        run = _PacedRun(requests, expected, connections)
+        begun_at = perf_counter()
+        coming = asyncio.create_task(run.come(per_s))
+        try:
+            await run.done
+        finally:
+            coming.cancel()
+        return perf_counter() - begun_at, run.latencies_s
+
+
+@asynccontextmanager
+async def _connections(address: str, count: int) -> AsyncIterator[list[_Connection]]:
+    url = urlsplit(address)
+    assert url.hostname is not None
+    assert url.port is not None
+    loop = asyncio.get_running_loop()
+    connections = [(await loop.create_connection(_Connection, url.hostname, url.port))[1] for _ in range(count)]
+    try:
+        yield connections
     finally:
         for connection in connections:
             connection.close()

@@ -18,6 +18,21 @@ CHARGE_CALLS = (
     "mutation ($input: ChargeCallsInput!) "
     "{ chargeCalls(input: $input) { charged duplicates unrated refused { index code message } errors { code } } }"
 )
+# What a switch needs to know to start a call; it asks for no more.
+_AUTHORIZATION = "{ callId maxDurationSeconds heldSeconds askAgainAt }"
+AUTHORIZE_CALL = (
+    "mutation ($input: AuthorizeCallInput!) "
+    f"{{ authorizeCall(input: $input) {{ duplicate authorization {_AUTHORIZATION} errors {{ code message }} }} }}"
+)
+AUTHORIZE_CALLS = (
+    "mutation ($input: AuthorizeCallsInput!) { authorizeCalls(input: $input) "
+    f"{{ duplicates refused {{ index code message }} errors {{ code }} authorizations {_AUTHORIZATION} }} }}"
+)
+SETTLE_CALLS = (
+    "mutation ($input: SettleCallsInput!) "
+    "{ settleCalls(input: $input) "
+    "{ settled duplicates unrated pending refused { index code message } errors { code } } }"
+)
 
 # Between two calls of the load, so that a run of some minutes stays within one UTC day mostly.
 _APART = timedelta(milliseconds=1)
@@ -75,6 +90,30 @@ class CallLoad:
         return [
             self._request(CHARGE_CALLS, {"calls": [call for _, call in self._calls(calls_each)]}) for _ in range(count)
         ]
+
+    def held_calls_requests(self, count: int, calls_each: int) -> tuple[list[bytes], list[bytes]]:
+        """`authorizeCalls`, so many, and `settleCalls` for the same calls."""
+        asked, ended = [], []
+        for _ in range(count):
+            starts, ends = self._starts_and_ends(calls_each)
+            asked.append(self._request(AUTHORIZE_CALLS, {"calls": starts}))
+            ended.append(self._request(SETTLE_CALLS, {"calls": ends}))
+        return asked, ended
+
+    def held_call_requests(self, count: int) -> tuple[list[bytes], list[bytes]]:
+        """`authorizeCall`, so many, and `settleCalls` for all of the calls, 500 in each."""
+        starts, ends = self._starts_and_ends(count)
+        asked = [self._request(AUTHORIZE_CALL, start) for start in starts]
+        ended = [self._request(SETTLE_CALLS, {"calls": ends[first : first + 500]}) for first in range(0, count, 500)]
+        return asked, ended
+
+    def _starts_and_ends(self, count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        starts, ends = [], []
+        for _, call in self._calls(count):
+            ends.append({"callId": call["callId"], "durationSeconds": call["durationSeconds"]})
+            start = {name: call[name] for name in ("callId", "username", "number", "callerNumber")}
+            starts.append(start | {"at": call["startedAt"]})
+        return starts, ends
 
     def _request(self, query: str, value: dict[str, Any]) -> bytes:
         body = orjson.dumps({"query": query, "variables": {"input": value}})
