@@ -11,6 +11,9 @@ from server import garbage_collection
 
 # What still runs after this (a subscription, a long answer) is cut off.
 SHUTDOWN_WAIT_S = 3
+# Longer than clients and balancers keep an idle connection, so that it is they who close it: a request that meets a
+# closing connection is lost, and a client may not send a mutation twice by itself.
+KEEP_ALIVE_S = 75
 
 
 class ListenError(Exception):
@@ -80,6 +83,7 @@ async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[]
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_WAIT_S,
     )
     server = _Server(config, on_ready, app.state.stopping.set)
