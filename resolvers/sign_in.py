@@ -3,26 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, func, select
 
 from billing import tokens
 from billing.errors import InvalidCredentials
 from billing.texts import is_storable
-from billing.tokens import Scope
 from models.database import Database
 from models.tables import Account
 from resolvers.access import Viewer
 from resolvers.context import Services
-
-_VIEWER_OF_TOKEN = text("""
-    SELECT t.id AS token_id, t.kind, t.scopes, a.id AS account_id, a.username, a.path, a.is_reseller,
-           (SELECT s.account_id
-              FROM unnest(a.path) WITH ORDINALITY AS p (account_id, level)
-              JOIN account_state s USING (account_id)
-             WHERE s.blocked ORDER BY p.level LIMIT 1) AS blocked_by
-      FROM tokens t JOIN accounts a ON a.id = t.account_id
-     WHERE t.secret_digest = :digest AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
-""")
+from resolvers.viewers import Viewers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +26,7 @@ class SignedIn:
 
 async def viewer_of_token(db: Database, secret: str) -> Viewer | None:
     """Whose token this is, or None where it is unknown, expired or revoked."""
-    async with db.read() as connection:
-        row = (await connection.execute(_VIEWER_OF_TOKEN, {"digest": tokens.digest(secret)})).one_or_none()
-    if row is None:
-        return None
-    return Viewer(
-        account_id=row.account_id,
-        username=row.username,
-        path=tuple(row.path),
-        is_reseller=row.is_reseller,
-        scopes=(
-            session_scopes(is_reseller=row.is_reseller)
-            if row.kind == tokens.SESSION
-            else frozenset(Scope(scope) for scope in row.scopes)
-        ),
-        token_id=row.token_id,
-        blocked_by=row.blocked_by,
-    )
-
-
-def session_scopes(*, is_reseller: bool) -> frozenset[Scope]:
-    """What a person signed in may do: a reseller (the operator is one) may also charge calls."""
-    return frozenset(Scope) if is_reseller else frozenset({Scope.READ, Scope.MANAGE})
+    return await Viewers(db).of_token(secret)
 
 
 async def login(services: Services, *, username: str, password: str) -> SignedIn:

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from models.migrations.run import newest_revision
 from resolvers.context import RequestContext, Services
-from resolvers.sign_in import viewer_of_token
+from resolvers.viewers import Viewers
 from schema.assembled import schema
 from server.graphiql import STATIC_FOLDER
 from server.graphql_http import GraphQLEndpoint
@@ -28,9 +28,10 @@ class _Process:
     """The services of the running application, once its lifespan has opened them."""
 
     services: Services
+    viewers: Viewers
 
     async def open_context(self, token: str | None, request_id: str) -> RequestContext:
-        viewer = await viewer_of_token(self.services.db, token) if token else None
+        viewer = await self.viewers.of_token(token) if token else None
         return RequestContext(services=self.services, viewer=viewer, request_id=request_id)
 
 
@@ -47,6 +48,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_services(settings, database_url) as process.services:
+            process.viewers = Viewers(process.services.db)
             yield
 
     async def readyz(request: Request) -> JSONResponse:
