@@ -29,16 +29,16 @@ test: setup ## Run every test, from nothing
 
 check: setup format lint types contracts test ## Format, lint, types, import contracts, tests
 
-format: setup
+format: setup ## Is every file formatted?
 	@$(BIN)/ruff format --check .
 
-lint: setup
+lint: setup ## Mistakes that ruff finds
 	@$(BIN)/ruff check .
 
-types: setup
+types: setup ## Types, strictly
 	@$(BIN)/mypy
 
-contracts: setup
+contracts: setup ## Does every package import only what it may?
 	@$(BIN)/lint-imports
 
 schema: setup ## Write schema.graphql from the code
