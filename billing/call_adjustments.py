@@ -14,6 +14,12 @@ import asyncpg
 
 from billing.charge_order import BookedCall
 
+# What a statement needs to find a call, and what may change about it.
+_CALL_CHANGES = (
+    *("account_id", "started_at", "call_no", "prefix", "destination", "billed_s", "charged_units"),
+    *("status", "unrated_reason", "overdrawn"),
+)
+
 _CALL_COLUMNS = ", ".join(f"calls.{column}" for column in BookedCall._fields)
 
 # The charges come as arrays along the path, so that a call is one row whatever its depth.
@@ -33,13 +39,35 @@ CROSS JOIN LATERAL (
 ORDER BY calls.started_at, calls.call_no
 """  # noqa: S608 - the columns are the fields of BookedCall
 
-_UPDATE_CHARGES = """
-UPDATE charges
-SET amount_units = change.amount_units, price_per_minute_e8 = change.price_e8, billed_s = change.billed_s
-FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[])
-     AS change (account_id, started_at, call_no, amount_units, price_e8, billed_s)
-WHERE charges.account_id = change.account_id AND charges.started_at = change.started_at
-  AND charges.call_no = change.call_no
+# What a call's rows share is sent once and looked up by position. Levels on which nothing changes are left out, but for
+# a refund: its row says why, whatever the level had paid.
+_CHANGE_CHARGES = """
+WITH change AS MATERIALIZED (
+    SELECT charges.account_id, charges.started_at, charges.call_no, charges.customer_id, level.position,
+           charges.amount_units AS amount_before, charges.price_per_minute_e8 AS price_before,
+           charges.billed_s AS billed_before,
+           level.amount_units AS amount_after, level.price_e8 AS price_after, level.billed_s AS billed_after
+    FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::int[])
+         WITH ORDINALITY AS level (account_id, call_index, amount_units, price_e8, billed_s, position)
+    JOIN charges ON charges.account_id = level.account_id
+                AND charges.started_at = ($6::timestamptz[])[level.call_index]
+                AND charges.call_no = ($7::bigint[])[level.call_index]
+    WHERE $8 = 'REFUND' OR (charges.amount_units, charges.price_per_minute_e8, charges.billed_s)
+                           IS DISTINCT FROM (level.amount_units, level.price_e8, level.billed_s)
+),
+changed AS (
+    UPDATE charges
+    SET amount_units = amount_after, price_per_minute_e8 = price_after, billed_s = billed_after
+    FROM change
+    WHERE charges.account_id = change.account_id AND charges.started_at = change.started_at
+      AND charges.call_no = change.call_no
+)
+INSERT INTO call_adjustments (account_id, started_at, call_no, customer_id, kind, amount_units, amount_after_units,
+                              price_per_minute_before_e8, price_per_minute_after_e8, billed_before_s, billed_after_s,
+                              reason, created_by_id)
+SELECT account_id, started_at, call_no, customer_id, $8, amount_after - amount_before, amount_after,
+       price_before, price_after, billed_before, billed_after, $9, $10
+FROM change ORDER BY position
 """
 
 _UPDATE_CALLS = """
@@ -53,18 +81,6 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::text[], $5::text[
                 overdrawn)
 WHERE calls.account_id = change.account_id AND calls.started_at = change.started_at
   AND calls.call_no = change.call_no
-"""
-
-_INSERT_ADJUSTMENTS = """
-INSERT INTO call_adjustments (account_id, started_at, call_no, customer_id, kind, amount_units, amount_after_units,
-                              price_per_minute_before_e8, price_per_minute_after_e8, billed_before_s, billed_after_s,
-                              reason, created_by_id)
-SELECT account_id, started_at, call_no, customer_id, $11, amount_units, amount_after_units, price_before_e8,
-       price_after_e8, billed_before_s, billed_after_s, $12, $13
-FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::int[], $10::int[])
-     AS change (account_id, started_at, call_no, customer_id, amount_units, amount_after_units, price_before_e8,
-                price_after_e8, billed_before_s, billed_after_s)
 """
 
 _UPDATE_USAGE = """
@@ -140,33 +156,26 @@ async def write_adjustments(
 
     Answers what is to be added to each balance. Changes nothing but history: the caller holds the locks.
     """
-    rows = _LevelColumns()
+    levels: list[tuple[int, int, int, int | None, int]] = []
     usage: defaultdict[tuple[int, date], int] = defaultdict(int)
-    for before, after in adjustments:
-        rows.add(before, after, every_level=kind is AdjustmentKind.REFUND)
+    for index, (before, after) in enumerate(adjustments, 1):
         day = after.call.started_at.astimezone(UTC).date()
-        for account_id, old, new in zip(after.path, before.amounts, after.amounts, strict=True):
+        columns = zip(after.path, before.amounts, after.amounts, after.prices_e8, after.billed_s, strict=True)
+        for account_id, old, new, price_e8, billed_s in columns:
+            levels.append((account_id, index, new, price_e8, billed_s))
             if new != old:
                 usage[account_id, day] += new - old
+    if not levels:
+        return {}
     calls = [after.call for _, after in adjustments]
-    places = rows.account_id, rows.started_at, rows.call_no
-    await connection.execute(_UPDATE_CHARGES, *places, rows.amount_after, rows.price_after, rows.billed_after)
     await connection.execute(
-        _UPDATE_CALLS,
-        *(
-            [getattr(call, column) for call in calls]
-            for column in (
-                *("account_id", "started_at", "call_no", "prefix", "destination", "billed_s", "charged_units"),
-                *("status", "unrated_reason", "overdrawn"),
-            )
-        ),
+        _CHANGE_CHARGES,
+        *(list(column) for column in zip(*levels, strict=True)),
+        [call.started_at for call in calls],
+        [call.call_no for call in calls],
+        *(kind.value, reason, author_id),
     )
-    await connection.execute(
-        _INSERT_ADJUSTMENTS,
-        *places,
-        *(rows.customer_id, rows.amount, rows.amount_after, rows.price_before, rows.price_after),
-        *(rows.billed_before, rows.billed_after, kind.value, reason, author_id),
-    )
+    await connection.execute(_UPDATE_CALLS, *([getattr(call, column) for call in calls] for column in _CALL_CHANGES))
     refunded = -1 if kind is AdjustmentKind.REFUND else 0
     await connection.execute(
         _UPDATE_USAGE,
@@ -179,37 +188,3 @@ async def write_adjustments(
     for (account_id, _), units in usage.items():
         balance_changes[account_id] -= units
     return balance_changes
-
-
-class _LevelColumns:
-    """One entry a level of each call, as the columns of the statements."""
-
-    def __init__(self) -> None:
-        self.account_id: list[int] = []
-        self.started_at: list[datetime] = []
-        self.call_no: list[int] = []
-        self.customer_id: list[int] = []
-        self.amount: list[int] = []
-        self.amount_after: list[int] = []
-        self.price_before: list[int | None] = []
-        self.price_after: list[int | None] = []
-        self.billed_before: list[int] = []
-        self.billed_after: list[int] = []
-
-    def add(self, before: ChargedCall, after: ChargedCall, *, every_level: bool) -> None:
-        call = after.call
-        olds = zip(before.amounts, before.prices_e8, before.billed_s, strict=True)
-        news = zip(after.amounts, after.prices_e8, after.billed_s, strict=True)
-        for account_id, old, new in zip(after.path, olds, news, strict=True):
-            if old == new and not every_level:
-                continue
-            self.account_id.append(account_id)
-            self.started_at.append(call.started_at)
-            self.call_no.append(call.call_no)
-            self.customer_id.append(call.account_id)
-            self.amount.append(new[0] - old[0])
-            self.amount_after.append(new[0])
-            self.price_before.append(old[1])
-            self.price_after.append(new[1])
-            self.billed_before.append(old[2])
-            self.billed_after.append(new[2])

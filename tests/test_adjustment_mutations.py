@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from billing.rerating import STEP_CALLS_MAX
 from resolvers import rerating
 from tests.graphql_client import Api, Person
 from tests.rates_api import base_id, change, rate
@@ -228,7 +229,7 @@ async def test_a_long_rerating_goes_on_where_the_request_before_it_ended(
     for batch in range(2):
         await charge(api, *(a_call(f"c-{batch}-{n}", durationSeconds=1) for n in range(600)))
     await mend(api, "0.12")
-    monkeypatch.setattr(rerating, "CALLS_MAX", 500)
+    monkeypatch.setattr(rerating, "CALLS_MAX", 2 * STEP_CALLS_MAX)
     counted, after = [], None
     while True:
         answer = await rerate(api, dryRun=False, after=after)
@@ -236,7 +237,7 @@ async def test_a_long_rerating_goes_on_where_the_request_before_it_ended(
         after = answer["nextCursor"]
         if after is None:
             break
-    assert counted == [(500, 500, True), (500, 500, True), (200, 200, False)]
+    assert counted == [(400, 400, True), (400, 400, True), (400, 400, False)]
     assert await balances(api, tree) == ["-2.40000", "7.60000", "7.60000", "7.60000"]
 
 
@@ -259,8 +260,8 @@ async def test_a_rerating_that_cannot_be_meant_is_refused(
 async def test_a_cursor_of_other_calls_is_bad_input(
     api: Api, tree: dict[str, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await charge(api, *(a_call(f"c-{n}", durationSeconds=1) for n in range(501)))
-    monkeypatch.setattr(rerating, "CALLS_MAX", 500)
+    await charge(api, *(a_call(f"c-{n}", durationSeconds=1) for n in range(STEP_CALLS_MAX + 1)))
+    monkeypatch.setattr(rerating, "CALLS_MAX", 1)
     cursor = (await rerate(api))["nextCursor"]
     assert (await rerate(api, after=cursor))["lookedAt"] == 1
     query = "mutation ($input: RerateCallsInput!) { rerateCalls(input: $input) { lookedAt } }"

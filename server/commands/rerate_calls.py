@@ -55,7 +55,7 @@ def rerate_calls(
     """Rate booked calls anew, by their start, with the rates and the selected lists as they stand now.
 
     Every level of the path is charged the difference, or given it back; unrated calls get their price, below zero if
-    need be; refunded calls stay refunded. Without --apply nothing is changed. Calls are done 500 at a time; after an
+    need be; refunded calls stay refunded. Without --apply nothing is changed. Calls are done 200 at a time; after an
     interruption run it again: what is right already is left alone.
     """
     settings = settings_for_command(data_dir=data_dir)
