@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from billing.call_limits import Limits, LimitsByAccount, start_refusal
+from billing.call_limits import LimitsByAccount, start_refusal
 from billing.charge_order import Booked, BookedCall, CallStatus, ChargeOrder, ChargePolicy, Outcome
 from billing.errors import (
     CallEnded,
     IdempotencyConflict,
-    InsufficientCredit,
-    LimitReached,
     NotFound,
     Refusal,
 )
@@ -30,11 +28,10 @@ from billing.hold_order import (
     HoldRules,
     SettleOrder,
 )
+from billing.longest_call import longest_s, why_no_longer
 from billing.rated_order import RatedOrder, booked_call, rated_at
-from billing.rating import Price, charge, max_duration_s
+from billing.rating import Price, charge
 from billing.standing import Standing, blocked_refusal, first_short, refusal_to_start, unpriced_refusal
-
-_NO_LIMITS = Limits()
 
 PricesOf = Callable[[tuple[int, ...], str, datetime], list[Price | None]]
 
@@ -89,7 +86,7 @@ class CallBatch:
             if not same or order.at not in (None, hold.at):
                 return _other_content()
             if hold.expires_at is not None:
-                return self._answer(hold, duplicate=True)
+                return self._answer(hold, self._customer_price(hold), duplicate=True)
         at = hold.at if hold is not None else order.at or self.now
         ends = self.early_ends.get(order.call_id, {})
         # Of several ends, that of the account highest up counts: then it does not matter which came first.
@@ -112,7 +109,7 @@ class CallBatch:
         if refusal is not None:
             return refusal
         self.holds[order.call_id] = hold
-        return self._answer(hold)
+        return self._answer(hold, prices[-1])
 
     def extend(self, order: ExtendOrder) -> Authorization | Refusal:
         """Hold the next slice of a running call; what is held stays if there is nothing more."""
@@ -123,7 +120,7 @@ class CallBatch:
             return NotFound("There is no such call.", path=("callId",))
         is_repeat = order.sequence <= hold.sequence
         if is_repeat and hold.expires_at is not None:
-            return self._answer(hold, duplicate=True)
+            return self._answer(hold, self._customer_price(hold), duplicate=True)
         # A repeat of what has expired gets that back, and no more.
         wanted_s = hold.granted_s if is_repeat else max(hold.granted_s, order.talked_s or 0) + self.rules.slice_s
         prices = self.prices_of(hold.path, hold.number, hold.at)
@@ -131,7 +128,7 @@ class CallBatch:
         if refusal is not None:
             return refusal
         hold.sequence = max(hold.sequence, order.sequence)
-        return self._answer(hold)
+        return self._answer(hold, prices[-1])
 
     def settle(self, order: SettleOrder) -> Booked | EndPending | Refusal:
         """Charge the talked time of a call that was authorised, below zero if need be, and free its hold."""
@@ -167,43 +164,19 @@ class CallBatch:
 
     def _grant(self, hold: Hold, prices: Sequence[Price | None], wanted_s: int) -> Refusal | None:
         """Hold up to ``wanted_s`` seconds from the call's start, or as much as every level can pay and may spend."""
-        longest_s, refusal = self._longest(hold, prices)
-        granted_s = min(wanted_s, longest_s)
+        priced = [price for price in prices if price is not None]
+        cap_s = self.rules.call_duration_max_s
+        max_duration_s = longest_s(hold, priced, self.standing, self.limits, cap_s)
+        granted_s = min(wanted_s, max_duration_s)
         # An expired hold holds nothing, so getting back what it had is something.
         if granted_s <= (hold.granted_s if hold.expires_at is not None else 0):
-            return refusal
+            return why_no_longer(hold, priced, self.standing, self.limits, cap_s)
         if hold.expires_at is None:
             self._count_running(hold, 1)
-        self._set_held(hold, tuple(charge(price, granted_s)[1] for price in prices if price is not None))
-        hold.granted_s, hold.max_duration_s = granted_s, longest_s
+        self._set_held(hold, tuple([charge(price, granted_s)[1] for price in priced]))
+        hold.granted_s, hold.max_duration_s = granted_s, max_duration_s
         hold.expires_at = self.now + timedelta(seconds=self.rules.ttl_s)
         return None
-
-    def _longest(self, hold: Hold, prices: Sequence[Price | None]) -> tuple[int, Refusal]:
-        """How long the call may last from its start, and what will be said when it has lasted so long."""
-        cap_s = longest_s = self.rules.call_duration_max_s
-        refusal: Refusal = LimitReached(f"A call lasts at most {cap_s} seconds.")
-        for account_id, price, held in reversed(list(zip(hold.path, prices, hold.held_units, strict=True))):
-            assert price is not None
-            limit = self.limits.get(account_id, _NO_LIMITS)
-            bounds: list[tuple[int | None, Refusal]] = [
-                (
-                    _affordable_s(price, self.standing[account_id].available_units, held, cap_s),
-                    InsufficientCredit("The credit does not cover more of this call.", account_id=account_id),
-                ),
-                (
-                    _affordable_s(price, limit.spend_left_units, held, cap_s),
-                    LimitReached("No more may be spent today.", account_id=account_id),
-                ),
-                (
-                    limit.call_duration_max_s,
-                    LimitReached("No call may last longer.", account_id=account_id),
-                ),
-            ]
-            for bound_s, why in bounds:
-                if bound_s is not None and bound_s < longest_s:
-                    longest_s, refusal = bound_s, why
-        return longest_s, refusal
 
     def _set_held(self, hold: Hold, held_units: tuple[int, ...]) -> None:
         for account_id, old, new in zip(hold.path, hold.held_units, held_units, strict=True):
@@ -229,9 +202,11 @@ class CallBatch:
         self._free(hold)
         del self.holds[hold.call_id]
 
-    def _answer(self, hold: Hold, *, duplicate: bool = False) -> Authorization:
+    def _customer_price(self, hold: Hold) -> Price | None:
+        return self.prices_of(hold.path, hold.number, hold.at)[-1]
+
+    def _answer(self, hold: Hold, price: Price | None, *, duplicate: bool = False) -> Authorization:
         assert hold.expires_at is not None
-        price = self.prices_of(hold.path, hold.number, hold.at)[-1]
         granted_at = hold.expires_at - timedelta(seconds=self.rules.ttl_s)
         more = hold.granted_s < hold.max_duration_s
         return Authorization(
@@ -284,11 +259,6 @@ class CallBatch:
             self.touched.add(call.call_id)
         self.new_calls.append((call, rated))
         return call
-
-
-def _affordable_s(price: Price, left_units: int | None, held_units: int, cap_s: int) -> int | None:
-    """How long a call may last on what is left and what it holds itself; None without a bound."""
-    return None if left_units is None else max_duration_s(price, left_units + held_units, cap_s)
 
 
 def _other_content() -> Refusal:

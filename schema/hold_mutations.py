@@ -1,93 +1,31 @@
 """Calls that run: `authorizeCall`, `extendCall`, `settleCall`, `releaseCall`, and the first and last for many calls."""
 
+import dataclasses
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
 from billing import hold_order
-from billing.charge_order import Booked, CallStatus
+from billing.charge_order import Booked, BookedCall, CallStatus
 from billing.errors import Refusal
 from resolvers import holds
 from resolvers.access import Scope
-from resolvers.holds import AuthorizeRequest, SettleRequest
+from resolvers.holds import SettleRequest
 from schema.calls import Call
 from schema.errors import UserError
 from schema.hold import Authorization
+from schema.hold_inputs import (
+    AuthorizeCallInput,
+    AuthorizeCallsInput,
+    ExtendCallInput,
+    ReleaseCallInput,
+    SettleCallInput,
+    SettleCallsInput,
+)
 from schema.info import Info
 from schema.mutation import errors_field, mutation
-from schema.refused_call import RefusedCall, account_number
-
-_CALL_ID = "The switch's own id of the call: the idempotency key."
-
-
-@strawberry.input(description="A call that wants to start.")
-class AuthorizeCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
-    account_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Whose call it is. Give this or `username`."
-    )
-    username: str | None = strawberry.field(
-        default=None, description="Whose call it is, by full username. Give this or `accountId`."
-    )
-    number: str = strawberry.field(
-        description="The number to call: E.164 digits; a leading `+` or `00` and separators are stripped."
-    )
-    caller_number: str | None = strawberry.field(
-        default=None, description="The number shown to the called party; kept as it comes."
-    )
-    at: datetime | None = strawberry.field(default=None, description="The start of the call; now when left out.")
-
-    def request(self) -> AuthorizeRequest:
-        """What the resolver takes."""
-        return AuthorizeRequest(
-            self.call_id,
-            account_number(self.account_id),
-            self.username,
-            self.number,
-            self.caller_number,
-            self.at,
-        )
-
-
-@strawberry.input(description="Input of `authorizeCalls`.")
-class AuthorizeCallsInput:
-    calls: list[AuthorizeCallInput] = strawberry.field(description="At most 1,000 calls, held in this sequence.")
-
-
-@strawberry.input(description="The next slice of a running call.")
-class ExtendCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
-    sequence: int = strawberry.field(
-        description="Counts the extensions of the call from 1; the same one again changes nothing."
-    )
-    talked_seconds: int | None = strawberry.field(
-        default=None, description="How long the call has lasted: the slice begins no earlier than there."
-    )
-
-
-@strawberry.input(description="A call that has ended.")
-class SettleCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
-    duration_seconds: int = strawberry.field(description="Talked time in whole seconds.")
-    started_at: datetime | None = strawberry.field(
-        default=None, description="When the call began; when left out, when it was authorised."
-    )
-
-    def request(self) -> SettleRequest:
-        """What the resolver takes."""
-        return SettleRequest(self.call_id, self.duration_seconds, self.started_at)
-
-
-@strawberry.input(description="Input of `settleCalls`.")
-class SettleCallsInput:
-    calls: list[SettleCallInput] = strawberry.field(description="At most 1,000 calls, settled in this sequence.")
-
-
-@strawberry.input(description="A call that was authorised and never answered.")
-class ReleaseCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
+from schema.refused_call import RefusedCall
 
 
 @strawberry.type(description="Payload of `authorizeCall`.")
@@ -136,6 +74,10 @@ class AuthorizeCallsPayload:
     errors: list[UserError] = errors_field()
 
 
+def _calls_of(root: Any) -> list[Call]:
+    return [Call.of(row) for row in root.booked]
+
+
 @strawberry.type(description="Payload of `settleCalls`: each call is charged or refused on its own.")
 class SettleCallsPayload:
     settled: int = strawberry.field(default=0, description="How many calls were charged now.")
@@ -144,9 +86,10 @@ class SettleCallsPayload:
     pending: int = strawberry.field(default=0, description="How many wait for their authorisation to arrive.")
     refused: list[RefusedCall] = strawberry.field(default_factory=list, description="The calls that were refused.")
     calls: list[Call] = strawberry.field(
-        default_factory=list, description="The calls in the books, in the sequence of the input, the others left out."
+        resolver=_calls_of, description="The calls in the books, in the sequence of the input, the others left out."
     )
     errors: list[UserError] = errors_field()
+    booked: strawberry.Private[list[BookedCall]] = dataclasses.field(default_factory=list)
 
 
 @strawberry.type
@@ -161,7 +104,8 @@ class HoldMutations:
         self, info: Info, input: Annotated[AuthorizeCallInput, strawberry.argument(description="The call.")]
     ) -> AuthorizeCallPayload:
         viewer = info.context.require_viewer(Scope.CALLS_CHARGE)
-        (answer,) = await holds.authorize_calls(info.context, viewer, [input.request()])
+        request: Any = input
+        (answer,) = await holds.authorize_calls(info.context, viewer, [request])
         if isinstance(answer, Refusal):
             raise answer
         return AuthorizeCallPayload(authorization=Authorization.of(answer), duplicate=answer.duplicate)
@@ -175,7 +119,8 @@ class HoldMutations:
         self, info: Info, input: Annotated[AuthorizeCallsInput, strawberry.argument(description="The calls.")]
     ) -> AuthorizeCallsPayload:
         viewer = info.context.require_viewer(Scope.CALLS_CHARGE)
-        answers = await holds.authorize_calls(info.context, viewer, [call.request() for call in input.calls])
+        requests: Any = input.calls
+        answers = await holds.authorize_calls(info.context, viewer, requests)
         payload = AuthorizeCallsPayload()
         for index, answer in enumerate(answers):
             if isinstance(answer, Refusal):
@@ -205,7 +150,8 @@ class HoldMutations:
     async def settle_call(
         self, info: Info, input: Annotated[SettleCallInput, strawberry.argument(description="The call's end.")]
     ) -> SettleCallPayload:
-        booked = await _settle_one(info, input.request())
+        request: Any = input
+        booked = await _settle_one(info, request)
         if booked is None:
             return SettleCallPayload(pending=True)
         return SettleCallPayload(call=Call.of(booked.call), duplicate=booked.duplicate)
@@ -219,8 +165,8 @@ class HoldMutations:
         self, info: Info, input: Annotated[SettleCallsInput, strawberry.argument(description="The calls' ends.")]
     ) -> SettleCallsPayload:
         viewer = info.context.require_viewer(Scope.CALLS_CHARGE)
-        answers = await holds.settle_calls(info.context, viewer, [call.request() for call in input.calls])
-        return _settled(answers, input.calls)
+        requests: Any = input.calls
+        return _settled(await holds.settle_calls(info.context, viewer, requests), requests)
 
     @mutation(
         description="Free the hold of a call that was never answered; it is booked with nothing charged.",
@@ -246,14 +192,14 @@ async def _settle_one(info: Info, request: SettleRequest, *, released: bool = Fa
 
 
 def _settled(
-    answers: Sequence[Booked | hold_order.EndPending | Refusal], calls: Sequence[SettleCallInput]
+    answers: Sequence[Booked | hold_order.EndPending | Refusal], requests: Sequence[SettleRequest]
 ) -> SettleCallsPayload:
     payload = SettleCallsPayload()
     for index, answer in enumerate(answers):
         if isinstance(answer, Refusal):
-            payload.refused.append(RefusedCall.of(index, calls[index].call_id, answer))
+            payload.refused.append(RefusedCall.of(index, requests[index].call_id, answer))
         elif isinstance(answer, Booked):
-            payload.calls.append(Call.of(answer.call))
+            payload.booked.append(answer.call)
             unrated = answer.call.status == CallStatus.UNRATED
             payload.duplicates += answer.duplicate
             payload.unrated += unrated and not answer.duplicate
