@@ -51,6 +51,7 @@ class Check(StrEnum):
     CALL_STATUS = "CALL_STATUS"  # callId
     REFUND_ROWS = "REFUND_ROWS"  # callId
     ADJUSTMENT = "ADJUSTMENT"  # id of the adjustment
+    AFTER_REFUND = "AFTER_REFUND"  # id of the refund; changes after it
     ADJUSTED_AMOUNT = "ADJUSTED_AMOUNT"  # id of the last adjustment
     ADJUSTED_PRICE = "ADJUSTED_PRICE"  # id of the last adjustment
     ADJUSTED_BILLED = "ADJUSTED_BILLED"  # id of the last adjustment

@@ -32,10 +32,12 @@ SELECT 'ADJUSTMENT', account_id, CAST(id AS text),
             ELSE amount_before_units + amount_units END AS expected,
        CAST(NULL AS bigint), amount_after_units
 FROM chained
-WHERE (kind = 'REFUND' AND (amount_after_units <> 0 OR amount_units > 0 OR NOT is_last))
+WHERE (kind = 'REFUND' AND (amount_after_units <> 0 OR amount_units > 0))
    OR (is_first AND (amount_after_units < amount_units
                      OR (price_per_minute_before_e8 IS NULL AND amount_after_units <> amount_units)))
    OR (NOT is_first AND amount_before_units + amount_units <> amount_after_units)
+UNION ALL
+SELECT 'AFTER_REFUND', account_id, CAST(id AS text), 0, NULL, 1 FROM chained WHERE kind = 'REFUND' AND NOT is_last
 UNION ALL
 SELECT 'ADJUSTED_AMOUNT', account_id, CAST(id AS text), amount_after_units, NULL, amount_units
 FROM last WHERE amount_after_units IS DISTINCT FROM amount_units

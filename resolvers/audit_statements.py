@@ -80,7 +80,12 @@ given_back AS (
     SELECT account_id, -sum(amount_units) AS units FROM call_adjustments WHERE amount_units < 0 GROUP BY account_id
 ),
 refunds AS (
-    SELECT customer_id, count(*) AS levels FROM call_adjustments WHERE kind = 'REFUND' GROUP BY customer_id
+    SELECT customer_id, count(*) AS levels,
+           count(*) FILTER (WHERE calls.status IS DISTINCT FROM 'REFUNDED') AS misplaced
+    FROM call_adjustments AS refund
+    LEFT JOIN calls ON calls.account_id = refund.customer_id AND calls.started_at = refund.started_at
+                   AND calls.call_no = refund.call_no
+    WHERE refund.kind = 'REFUND' GROUP BY customer_id
 ),
 credited AS (
     SELECT account_id, sum(amount_units) AS units FROM credit_transactions GROUP BY account_id
@@ -130,7 +135,7 @@ LEFT JOIN refunds USING (customer_id)
 LEFT JOIN accounts ON accounts.id = customer_id
 WHERE COALESCE(booked.charges, 0) <> COALESCE(kept.calls * cardinality(accounts.path), 0)
    OR booked.misplaced > 0 OR booked.unequal > 0 OR booked.unfounded > 0 OR kept.unmatched > 0
-   OR COALESCE(booked.refunded, 0) <> COALESCE(refunds.levels, 0)
+   OR COALESCE(booked.refunded, 0) <> COALESCE(refunds.levels, 0) OR refunds.misplaced > 0
 UNION ALL
 SELECT 'CHARGES_READ', NULL, NULL, NULL, NULL, charges FROM booked WHERE grouping_set = 3
 UNION ALL
