@@ -1,4 +1,4 @@
-"""Refunding calls: the operator alone, since a refund moves the money of the whole path (docs/adr has why)."""
+"""Refunding calls: the operator alone, since a refund moves the money of the whole path (docs/adr/0016)."""
 
 from billing import refunds
 from billing.charge_order import Booked

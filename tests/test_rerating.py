@@ -1,8 +1,9 @@
 """Rerating: after a rate was mended every level pays what it should have paid, once, whatever happens meanwhile."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 from sqlalchemy import text
@@ -317,3 +318,35 @@ async def test_a_refund_after_a_rerating_gives_back_what_is_paid_now(tree: Tree)
         ("REFUND", "-0.05000", "0.00000"),
     ]
     assert await refunds_of_usage(world, world.operator) == [("2026-01-31", "0.00000", "0.05000")]
+
+
+async def test_what_was_rerated_costs_every_level_what_the_same_call_costs_if_it_is_reported_now(tree: Tree) -> None:
+    world, chosen = tree.world, Random(20260131)
+    discounted = await world.rate_list(tree.good, "less", "12.5", rate("4312", "0.07", "0.003", 30, 6))
+    member = await world.customer("member", of=tree.good, rate_list_id=discounted)
+    orders = [
+        call(
+            chosen.choice((tree.keytyh, member)),
+            f"call {n}",
+            number=chosen.choice(("431", "4312", "43123", "861", "8612")),
+            duration_s=chosen.choice((0, 1, 59, 60, 61, chosen.randrange(3600))),
+            started_at=NOON + timedelta(minutes=chosen.randrange(-2000, 1000)),
+            policy=ALWAYS_CHARGE,
+        )
+        for n in range(120)
+    ]
+    await world.booked(*orders)
+    await world.set_base_rates(
+        rate("43", "0.04321", "0.00007", 6, 6, effective_from=MENDED),
+        rate("43123", "0.5", effective_from=NOON),
+        rate("86", "0.0123"),
+    )
+    report = await rerated(world, since=NOON - 3 * DAY, until=NOON + 3 * DAY)
+    assert counts(report).keys() == {"RIGHT", "CHANGED", "NEWLY_RATED"}
+    await world.booked(*(replace(order, call_id=f"now: {order.call_id}") for order in orders))
+    for order in orders:
+        assert await amounts(world, order.call_id) == await amounts(world, f"now: {order.call_id}"), order
+
+
+async def amounts(world: ChargingWorld, call_id: str) -> list[str]:
+    return [amount for amount, _, _ in await charges(world, call_id)]
