@@ -45,7 +45,7 @@ class Simulation(SimulatedSteps):
         call, count = self.new_call(), self.random.randint(4, 16)
         price = self.price(call)
         if price and call.username != "operator":
-            await self.have_available(call.username, price * Fraction(self.random.randint(0, 10 * count), 10))
+            await self.have_available(call.username, self.about(price, count))
         racing = [call._replace(call_id=f"{call.call_id}.{number}") for number in range(count)]
         sent = racing + self.random.sample(racing, self.random.randint(0, 3))
         answers = await asyncio.gather(*(self.api.charge_call("operator", one, "CHECK_CREDIT") for one in sent))
@@ -65,7 +65,7 @@ class Simulation(SimulatedSteps):
     async def race_to_deduct(self) -> None:
         """Equal deductions, one of them sent twice, of which the balance covers only some."""
         username, amount, count = self.somebody(), self.money(10) + 1, self.random.randint(3, 9)
-        await self.have_available(username, amount * Fraction(self.random.randint(0, 10 * count), 10))
+        await self.have_available(username, self.about(amount, count))
         credits = [self.new_credit(-amount, username=username, by="operator") for _ in range(count)]
         answers = await asyncio.gather(*map(self.api.credit, [credits[0], *credits]))
         booked = [answer for answer in answers if answer.refused is None and not answer.duplicate]
@@ -100,6 +100,11 @@ class Simulation(SimulatedSteps):
         for credit, one in zip(credits, shown, strict=True):
             assert one == CreditShown(None, False, one.balance_after)
             assert self.ledger.credit(credit.username, credit.amount) is None
+
+    def about(self, amount: Fraction, count: int) -> Fraction:
+        """Some multiple of an amount, to the unit or a unit beside it; or something between two."""
+        beside = self.random.choice([Fraction(-1, 10**5), Fraction(0), Fraction(1, 10**5), amount / 2])
+        return max(amount * self.random.randint(0, count) + beside, Fraction(0))
 
     async def have_available(self, username: str, amount: Fraction) -> None:
         """Give or take what makes an account's available amount ``amount``, to five decimals."""

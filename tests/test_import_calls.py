@@ -217,8 +217,9 @@ async def test_killed_in_the_middle_and_run_again_it_charges_every_call_once(
             *(TOLLPATH, "import-calls", str(file)), env=environment({"DATABASE_URL": database_url})
         )
         ((before,),) = await tree.world.select("SELECT count(*) FROM call_keys")
-        while await tree.world.select("SELECT count(*) FROM call_keys") == [(before,)]:  # noqa: ASYNC110
+        while await tree.world.select("SELECT count(*) FROM call_keys") == [(before,)]:
             await asyncio.sleep(0.005)
+            assert killed.returncode is None
         killed.kill()
         await killed.wait()
         assert killed.returncode == -signal.SIGKILL
