@@ -15,6 +15,7 @@ from billing.charge_order import Booked, BookedCall, CallStatus, ChargeOrder, Ch
 from billing.errors import (
     CallEnded,
     IdempotencyConflict,
+    NotAllowed,
     NotFound,
     Refusal,
 )
@@ -68,6 +69,8 @@ class CallBatch:
         if hold is not None:
             if (hold.path, hold.number) != (order.path, order.number):
                 return _other_content()
+            if order.reporter_id is not None and not hold.may_be_told_by(order.reporter_id):
+                return _of_another_switch()
             self._end(hold)
         rated = rated_at(order, self.prices_of(order.path, order.number, order.started_at))
         if order.policy is ChargePolicy.CHECK_CREDIT and hold is None:
@@ -89,8 +92,10 @@ class CallBatch:
                 return self._answer(hold, self._customer_price(hold), duplicate=True)
         at = hold.at if hold is not None else order.at or self.now
         ends = self.early_ends.get(order.call_id, {})
+        authorizer_id = order.authorizer_id or order.path[-1]
         # Of several ends, that of the account highest up counts: then it does not matter which came first.
-        end = next((ends[account_id] for account_id in order.path if account_id in ends), None)
+        may_end = order.path[: order.path.index(authorizer_id) + 1]
+        end = next((ends[account_id] for account_id in may_end if account_id in ends), None)
         if end is not None:
             return self._carry_out(end, order, at)
         prices = self.prices_of(order.path, order.number, at)
@@ -103,7 +108,9 @@ class CallBatch:
             return refusal
         if hold is None:
             nothing = (0,) * len(order.path)
-            hold = Hold(order.call_id, order.path, order.number, order.caller_number, at, 0, 0, 0, nothing, None)
+            hold = Hold(
+                order.call_id, order.path, order.number, order.caller_number, at, 0, 0, 0, nothing, None, authorizer_id
+            )
         first_s = max(price.first_increment_s for price in prices if price is not None)
         refusal = self._grant(hold, prices, max(hold.granted_s, self.rules.slice_s, first_s))
         if refusal is not None:
@@ -118,6 +125,8 @@ class CallBatch:
         hold = self.holds.get(order.call_id)
         if hold is None or order.reporter_id not in hold.path:
             return NotFound("There is no such call.", path=("callId",))
+        if not hold.may_be_told_by(order.reporter_id):
+            return _of_another_switch()
         is_repeat = order.sequence <= hold.sequence
         if is_repeat and hold.expires_at is not None:
             return self._answer(hold, self._customer_price(hold), duplicate=True)
@@ -141,6 +150,8 @@ class CallBatch:
             return self._note_early_end(order)
         if order.reporter_id not in hold.path:
             return NotFound("There is no such call.", path=("callId",))
+        if not hold.may_be_told_by(order.reporter_id):
+            return _of_another_switch()
         self._end(hold)
         call = self._book_ended(
             ChargeOrder(
@@ -259,6 +270,12 @@ class CallBatch:
             self.touched.add(call.call_id)
         self.new_calls.append((call, rated))
         return call
+
+
+def _of_another_switch() -> Refusal:
+    return NotAllowed(
+        "Only the account whose switch authorised this call, or one above it, may say so.", path=("callId",)
+    )
 
 
 def _other_content() -> Refusal:

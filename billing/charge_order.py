@@ -37,7 +37,10 @@ class CallStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChargeOrder:
-    """One finished call to charge. ``path`` is operator to customer; ``number`` E.164 digits."""
+    """One finished call to charge. ``path`` is operator to customer; ``number`` E.164 digits.
+
+    ``reporter_id`` is the account whose switch reports it; None for the operator's own records.
+    """
 
     call_id: str
     path: tuple[int, ...]
@@ -46,6 +49,7 @@ class ChargeOrder:
     started_at: datetime
     duration_s: int
     policy: ChargePolicy
+    reporter_id: int | None = None
 
 
 class BookedCall(NamedTuple):
@@ -87,6 +91,7 @@ def parse_order(
     duration_s: int,
     policy: ChargePolicy,
     now: datetime,
+    reporter_id: int | None = None,
 ) -> ChargeOrder:
     """A checked order: the number as E.164 digits, the start in UTC.
 
@@ -101,7 +106,7 @@ def parse_order(
     check_duration(duration_s)
     check_started_at(started_at, now)
     check_caller_number(caller_number)
-    return ChargeOrder(call_id, path, parse_number(number), caller_number, started_at, duration_s, policy)
+    return ChargeOrder(call_id, path, parse_number(number), caller_number, started_at, duration_s, policy, reporter_id)
 
 
 def check_call_id(call_id: str) -> None:
@@ -112,16 +117,16 @@ def check_call_id(call_id: str) -> None:
         )
 
 
-def check_duration(duration_s: int) -> None:
+def check_duration(duration_s: int, *, field: str = "durationSeconds") -> None:
     """Raises: InvalidCall."""
     if not 0 <= duration_s <= DURATION_S_MAX:
-        raise InvalidCall(f"A call lasts 0 to {DURATION_S_MAX} seconds, not {duration_s}.", path=("durationSeconds",))
+        raise InvalidCall(f"A call lasts 0 to {DURATION_S_MAX} seconds, not {duration_s}.", path=(field,))
 
 
-def check_started_at(started_at: datetime, now: datetime) -> None:
+def check_started_at(started_at: datetime, now: datetime, *, field: str = "startedAt") -> None:
     """Raises: InvalidCall."""
     if not _STARTED_AT_MIN <= started_at <= now + _STARTED_AHEAD_MAX:
-        raise InvalidCall("A call starts in this century, and not in the future.", path=("startedAt",))
+        raise InvalidCall("A call starts in this century, and not in the future.", path=(field,))
 
 
 def check_caller_number(caller_number: str | None) -> None:

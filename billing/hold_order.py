@@ -29,13 +29,18 @@ DEFAULT_HOLD_RULES = HoldRules()
 
 @dataclass(frozen=True, slots=True)
 class AuthorizeOrder:
-    """May this call start? ``path`` is operator to customer; ``number`` E.164 digits; rates are those of ``at``."""
+    """May this call start? ``path`` is operator to customer; ``number`` E.164 digits; rates are those of ``at``.
+
+    ``authorizer_id`` is the account on the path whose switch asks: it, and those above it, may extend and end the
+    call; None leaves that to every account on the path.
+    """
 
     call_id: str
     path: tuple[int, ...]
     number: str
     caller_number: str | None
     at: datetime | None
+    authorizer_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,14 @@ class Hold:
     max_duration_s: int
     held_units: tuple[int, ...]
     expires_at: datetime | None
+    authorizer_id: int
+
+    def may_be_told_by(self, account_id: int) -> bool:
+        """Whether this account may extend and end the call: the one whose switch authorised it, or one above that.
+
+        An account below it would pay less if it could end the call before its time.
+        """
+        return account_id in self.path[: self.path.index(self.authorizer_id) + 1]
 
 
 class EarlyEnd(NamedTuple):

@@ -12,7 +12,8 @@ from models.base import Base
 class Hold(Base):
     """What is set aside on each level of ``path`` (operator first) for one call, up to ``granted_s`` seconds of it.
 
-    ``expires_at`` is null once the hold has expired; then nothing is held, and the row waits for a late settle.
+    ``authorizer_id`` is the account on the path whose switch asked. ``expires_at`` is null once the hold has expired;
+    then nothing is held, and the row waits for a late settle.
     """
 
     __tablename__ = "holds"
@@ -28,6 +29,7 @@ class Hold(Base):
     max_duration_s: Mapped[int] = mapped_column(Integer)
     held_units: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    authorizer_id: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (
         Index("ix_holds_expires_at", expires_at, postgresql_where=text("expires_at IS NOT NULL")),

@@ -43,6 +43,7 @@ async def charge_calls(
             duration_s=request.duration_s,
             policy=policy,
             now=now,
+            reporter_id=viewer.account_id,
         )
 
     return cast("list[Outcome]", await submit(context, requests, order_of))

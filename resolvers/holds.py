@@ -53,9 +53,11 @@ async def authorize_calls(
         check_call_id(request.call_id)
         check_caller_number(request.caller_number)
         if request.at is not None:
-            check_started_at(request.at, now)
+            check_started_at(request.at, now, field="at")
         number = parse_number(request.number)
-        return AuthorizeOrder(request.call_id, path_of(request), number, request.caller_number, request.at)
+        return AuthorizeOrder(
+            request.call_id, path_of(request), number, request.caller_number, request.at, viewer.account_id
+        )
 
     return cast("list[Authorization | Refusal]", await submit(context, requests, order_of))
 
@@ -68,7 +70,7 @@ async def extend_call(
     def order_of(_: None) -> ExtendOrder:
         check_call_id(call_id)
         if talked_s is not None:
-            check_duration(talked_s)
+            check_duration(talked_s, field="talkedSeconds")
         if not 1 <= sequence <= SEQUENCE_MAX:
             raise InvalidCall("Extensions are counted from 1.", path=("sequence",))
         return ExtendOrder(call_id, sequence, talked_s, viewer.account_id)

@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=7 * 86_400,
-        description="Seconds after which a hold expires by itself; without it twice the slice.",
+        description="Seconds after which a hold expires by itself; without it twice the slice, never less than one.",
     )
     request_bytes_max: int = Field(
         10_000_000,
@@ -139,7 +139,8 @@ class Settings(BaseSettings):
             session_ttl_s=self.session_ttl_s,
             call_duration_max_s=self.call_duration_max_s,
             hold_slice_s=self.hold_slice_s,
-            hold_ttl_s=self.hold_ttl_s or 2 * self.hold_slice_s,
+            # A hold that ended before its slice would free what the call is still talking on.
+            hold_ttl_s=max(self.hold_ttl_s or 2 * self.hold_slice_s, self.hold_slice_s),
         )
 
 

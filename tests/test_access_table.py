@@ -174,7 +174,7 @@ async def prepare(world: AccessWorld, row: str) -> None:
         world.ids["unused list"] = made["rateList"]["id"]
     if name in ("extendCall", "settleCall", "settleCalls", "releaseCall"):
         input = world.waiting_call()
-        await world.api.done("authorizeCall", "duplicate", input, by=await world.token("operator"))
+        await world.api.done("authorizeCall", "duplicate", input, by=await world.token("parent"))
         world.ids["held call"] = input["callId"]
     if name == "refundCall":
         call = world.call()

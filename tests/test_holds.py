@@ -159,3 +159,35 @@ async def test_many_calls_are_authorised_and_settled_each_on_its_own(api: Api, t
     )
     assert answer == {"settled": 10, "duplicates": 0, "pending": 2, "refused": [], "errors": []}
     assert await state(api, tree["keytyh"]) == [("9.00000", "0.00000", "9.00000")]
+
+
+async def test_a_reseller_below_the_switch_that_authorised_a_call_cannot_end_it(
+    api: Api, tree: dict[str, Person]
+) -> None:
+    await api.done("authorizeCall", AUTHORIZATION, a_call("c-1"), by=tree["luluka"])
+    seen = await api("{ viewer { holds { nodes { callId } } } }", by=tree["good"])
+    assert seen["viewer"]["holds"]["nodes"] == [{"callId": "c-1"}]
+    before = await api.rows("holds", "account_state", "calls", "early_ends")
+    call = a_call("c-1") | {"startedAt": "2026-05-04T12:00:00Z", "durationSeconds": 0}
+    for mutation, input in (
+        ("extendCall", {"callId": "c-1", "sequence": 1}),
+        ("settleCall", {"callId": "c-1", "durationSeconds": 1}),
+        ("releaseCall", {"callId": "c-1"}),
+        ("chargeCall", {"call": call, "policy": "ALWAYS_CHARGE"}),
+    ):
+        assert (await api.refused(mutation, input, by=tree["good"]))["code"] == "NOT_ALLOWED"
+    assert await api.rows("holds", "account_state", "calls", "early_ends") == before
+    settled = await api.done(
+        "settleCall", "call { charged }", {"callId": "c-1", "durationSeconds": 60}, by=api.operator
+    )
+    assert settled["call"] == {"charged": "1.00000"}, "an account above the switch's may"
+
+
+async def test_an_end_that_a_lower_reseller_sent_before_the_authorisation_means_nothing(
+    api: Api, tree: dict[str, Person]
+) -> None:
+    await api.done("releaseCall", "pending", {"callId": "c-1"}, by=tree["good"])
+    held = await api.done("authorizeCall", AUTHORIZATION, a_call("c-1"), by=tree["luluka"])
+    assert held["authorization"]["heldSeconds"] == 60
+    await api.done("settleCall", "call { charged }", {"callId": "c-1", "durationSeconds": 60}, by=tree["luluka"])
+    assert (await api.rows("early_ends"))["early_ends"] == []

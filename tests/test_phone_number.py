@@ -34,6 +34,8 @@ def test_a_leading_plus_or_00_and_separators_are_stripped(text: str, digits: str
         "#31#43664",
         "5.41144E+11",
         "43+664",
+        "+43 (0) 664 123456",
+        "+43(0)664123456",
         "++43",
         "sip:43664",
         "٤٣",
