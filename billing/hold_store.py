@@ -8,7 +8,8 @@ import asyncpg
 from billing.hold_order import EarlyEnd, Hold
 
 _COLUMNS = (
-    "call_id, path, number, caller_number, at, sequence, granted_s, max_duration_s, held_units, expires_at, authorizer_id"
+    "call_id, path, number, caller_number, at, sequence, granted_s, max_duration_s, held_units, expires_at, "
+    "authorizer_id"
 )
 
 _FIND_HOLDS = f"SELECT {_COLUMNS} FROM holds WHERE call_id = ANY($1::text[])"  # noqa: S608 - a constant
