@@ -61,7 +61,7 @@ class ChargingEngine:
         self._price_book = price_book
         self._rules = rules
         self._call_numbers = CallNumbers()
-        self._selections: Mapping[int, int] = {}
+        self._selections: dict[int, int] = {}
         self._epoch = 0
         self._operator_id: int | None = None
 
@@ -105,12 +105,15 @@ class ChargingEngine:
 
     async def _early_pricing(self, connection: "asyncpg.Connection[Any]", account_ids: set[int]) -> _Pricing:
         """The lists that these accounts had lately, so that no lock is held while rows are made of the calls."""
-        unknown = account_ids - self._selections.keys()
+        if len(self._selections) > _SELECTIONS_MAX:
+            self._selections = {}
+        # This one, also if another batch begins anew meanwhile.
+        known = self._selections
+        unknown = [account_id for account_id in account_ids if account_id not in known]
         if unknown:
-            self._remember(await balances.selected_lists(connection, unknown))
-        selections = self._selections
-        wanted = {selections[account_id] for account_id in account_ids}
-        tables = await self._price_book.refresh(connection, self._epoch, wanted)
+            known.update(await balances.selected_lists(connection, unknown))
+        selections = {account_id: known[account_id] for account_id in account_ids}
+        tables = await self._price_book.refresh(connection, self._epoch, selections.values())
         return _Pricing(selections, tables, self._price_book.base)
 
     async def _confirm(
@@ -121,14 +124,10 @@ class ChargingEngine:
         # Asked for behind the locks: what was changed before a selection that they show is seen with it.
         self._epoch = await current_epoch(connection)
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
-        if early.tables is tables and early.selections.items() >= selections.items():
+        if early.tables is tables and early.selections == selections:
             return early
-        self._remember(selections)
-        return _Pricing(self._selections, tables, self._price_book.base)
-
-    def _remember(self, selections: Mapping[int, int]) -> None:
-        known = self._selections if len(self._selections) < _SELECTIONS_MAX else {}
-        self._selections = {**known, **selections}
+        self._selections.update(selections)
+        return _Pricing(selections, tables, self._price_book.base)
 
     async def _rows(
         self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder], pricing: _Pricing
@@ -148,9 +147,10 @@ class ChargingEngine:
         pricing: _Pricing,
     ) -> list[Answer]:
         call_ids = [order.call_id for order in orders]
+        kept = await hold_store.what_is_kept(connection, call_ids)
         # What is held for calls that are over by now must stand in nobody's way.
-        holds = await hold_store.due_holds(connection)
-        holds.update(await hold_store.find_holds(connection, call_ids))
+        holds = await hold_store.due_holds(connection) if kept.due_holds else {}
+        holds.update(await hold_store.find_holds(connection, call_ids) if kept.holds else {})
         states, pricing = await self._lock_also(connection, holds.values(), states, pricing)
         batch = CallBatch(
             now=max(state["now"] for state in states),
@@ -160,11 +160,11 @@ class ChargingEngine:
             standing={
                 state["account_id"]: Standing(state["blocked"], balances.available_units(state)) for state in states
             },
-            booked=await call_store.find_calls(connection, call_ids),
+            booked=await call_store.find_calls(connection, call_ids) if kept.calls else {},
             holds=holds,
-            early_ends=await hold_store.find_early_ends(connection, call_ids),
+            early_ends=await hold_store.find_early_ends(connection, call_ids) if kept.early_ends else {},
             limits=await limit_store.find_limits(connection, [state["account_id"] for state in states])
-            if any(isinstance(order, AuthorizeOrder | ExtendOrder) for order in orders)
+            if kept.limits and any(isinstance(order, AuthorizeOrder | ExtendOrder) for order in orders)
             else {},
         )
         batch.expire()
