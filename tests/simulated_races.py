@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter, defaultdict
 from fractions import Fraction
 
-from tests.reference_ledger import half_up
+from tests.reference_ledger import Call, half_up
 from tests.simulated_api import CallShown, CreditShown
 from tests.simulated_steps import SimulatedSteps
 
@@ -42,10 +42,13 @@ class Simulation(SimulatedSteps):
 
     async def race_for_credit(self) -> None:
         """Equal calls of one account, whose credit covers only some of them; some are sent twice."""
-        call, count = self.new_call(), self.random.randint(4, 16)
-        price = self.price(call)
-        if price and call.username != "operator":
-            await self.have_available(call.username, self.about(price, count))
+        call, count = self.random.choice(self.calls_that_cost() or [self.new_call()]), self.random.randint(4, 16)
+        *above, caller = zip(self.path(call.username), self.amounts(call), strict=True)
+        for username, amount in above[1:]:
+            if amount * count > self.available(self.ledger.accounts[username]):
+                await self.have_available(username, amount * count)
+        if caller[1]:
+            await self.have_available(caller[0], self.about(caller[1], count))
         racing = [call._replace(call_id=f"{call.call_id}.{number}") for number in range(count)]
         sent = racing + self.random.sample(racing, self.random.randint(0, 3))
         answers = await asyncio.gather(*(self.api.charge_call("operator", one, "CHECK_CREDIT") for one in sent))
@@ -100,6 +103,15 @@ class Simulation(SimulatedSteps):
         for credit, one in zip(credits, shown, strict=True):
             assert one == CreditShown(None, False, one.balance_after)
             assert self.ledger.credit(credit.username, credit.amount) is None
+
+    def calls_that_cost(self) -> list[Call]:
+        """New calls of accounts below the operator that nothing but missing credit could refuse."""
+        calls = [self.new_call() for _ in range(20)]
+        return [
+            call
+            for call in calls
+            if call.username != "operator" and self.amounts(call)[-1] and not self.refusal_of_viewer(call.username)
+        ]
 
     def about(self, amount: Fraction, count: int) -> Fraction:
         """Some multiple of an amount, to the unit or a unit beside it; or something between two."""

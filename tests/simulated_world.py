@@ -79,10 +79,10 @@ class SimulatedWorld:
         amounts = outcome.charged[self.path(call.username).index(by) :] if outcome.code == "CHARGED" else []
         return CallShown(outcome.code, tuple(map(money_text, amounts)), outcome.overdrawn, outcome.duplicate)
 
-    def price(self, call: Call) -> Fraction:
-        """What the caller would pay for the call; 0 where somebody has no rate."""
+    def amounts(self, call: Call) -> list[Fraction]:
+        """What each level would pay for the call, operator first; nothing where one has no rate."""
         rates = self.ledger.prices(self.ledger.accounts[call.username], call.number, call.started_at)
-        return Fraction(0) if None in rates or rates[-1] is None else charge_of(rates[-1], call.duration_s)
+        return [Fraction(0) if None in rates or rate is None else charge_of(rate, call.duration_s) for rate in rates]
 
     def available(self, account: Account) -> Fraction:
         """What an account other than the operator can spend."""

@@ -24,7 +24,7 @@ SEEDS = [int(os.environ["TOLLPATH_TEST_SEED"])] if "TOLLPATH_TEST_SEED" in os.en
 SECONDS = float(os.environ.get("TOLLPATH_TEST_SIMULATION_S", 0))
 # Of a run in the suite, where nothing else is asked for: enough for every kind of step, on a slow machine not too long.
 STEPS_MAX = 100
-STEPS_SECONDS_MAX = 12
+STEPS_SECONDS_MAX = 8
 
 
 @pytest.mark.parametrize("seed", SEEDS)
