@@ -93,9 +93,9 @@ def rows_to_write(
     for prefix, new in wanted.items():
         new.sort(key=lambda rate: rate.effective_from or now)
         versions = {entry.effective_from: entry for entry in existing.get(prefix, ())}
-        changes = _changes(versions, new, now)
-        if replace:
-            changes += _planned_otherwise({**versions, **{e.effective_from: e for e in changes}}, new, now)
+        # First what gives way: a new rate must not be left out because the same would hold by it.
+        changes = _planned_otherwise(versions, new, now) if replace else []
+        changes += _changes({**versions, **{entry.effective_from: entry for entry in changes}}, new, now)
         rows += [RateRow(prefix, entry) for entry in changes]
     if replace:
         for prefix, entries in existing.items():

@@ -84,6 +84,16 @@ def test_replacing_drops_what_was_planned_for_a_prefix_that_stays() -> None:
     ]
 
 
+def test_a_planned_rate_of_the_new_set_holds_though_the_same_was_planned_for_an_earlier_time() -> None:
+    existing = {"43": [Entry(NOW + DAY, price(6))]}
+    new = [NewRate(price(5)), NewRate(price(6), NOW + 2 * DAY)]
+    assert set(rows_to_write(existing, new, replace=True, now=NOW)) == {
+        RateRow("43", Entry(None, price(5))),
+        RateRow("43", Entry(NOW + DAY, price(5))),
+        RateRow("43", Entry(NOW + 2 * DAY, price(6))),
+    }
+
+
 def test_a_withdrawn_prefix_that_comes_back_holds_from_now() -> None:
     existing = {"43": [Entry(NOW - DAY, None), Entry(None, price(5))]}
     assert rows_to_write(existing, [NewRate(price(5))], replace=False, now=NOW) == [RateRow("43", Entry(NOW, price(5)))]
