@@ -47,7 +47,7 @@ class Simulation(SimulatedSteps):
         for username, amount in above[1:]:
             if amount * count > self.available(self.ledger.accounts[username]):
                 await self.have_available(username, amount * count)
-        if caller[1]:
+        if caller[1] and above:
             await self.have_available(caller[0], self.about(caller[1], count))
         racing = [call._replace(call_id=f"{call.call_id}.{number}") for number in range(count)]
         sent = racing + self.random.sample(racing, self.random.randint(0, 3))
