@@ -67,7 +67,7 @@ class Switch:
         """HELD and for how long, ENDED, or the refusal's code and the account in the way."""
         call = {"callId": call_id, "username": "keytyh*good", "number": "+431234", **changes}
         payload = await self.api.ask(
-            "operator",
+            "good*luluka",
             "mutation ($input: AuthorizeCallInput!) { authorizeCall(input: $input) "
             "{ authorization { heldSeconds } errors { code account { username } } } }",
             {"input": call},
