@@ -88,11 +88,12 @@ class CallBatch:
             same = (hold.path, hold.number, hold.caller_number) == (order.path, order.number, order.caller_number)
             if not same or order.at not in (None, hold.at):
                 return _other_content()
+            self._heed(hold, order)
             if hold.expires_at is not None:
                 return self._answer(hold, self._customer_price(hold), duplicate=True)
         at = hold.at if hold is not None else order.at or self.now
         ends = self.early_ends.get(order.call_id, {})
-        authorizer_id = order.authorizer_id or order.path[-1]
+        authorizer_id = hold.authorizer_id if hold is not None else order.authorizer_id or order.path[-1]
         # Of several ends, that of the account highest up counts: then it does not matter which came first.
         may_end = order.path[: order.path.index(authorizer_id) + 1]
         end = next((ends[account_id] for account_id in may_end if account_id in ends), None)
@@ -188,6 +189,13 @@ class CallBatch:
         hold.granted_s, hold.max_duration_s = granted_s, max_duration_s
         hold.expires_at = self.now + timedelta(seconds=self.rules.ttl_s)
         return None
+
+    def _heed(self, hold: Hold, order: AuthorizeOrder) -> None:
+        """Of several switches that authorise a call, the one highest up decides who may end it."""
+        asking_id = order.authorizer_id or order.path[-1]
+        if hold.path.index(asking_id) < hold.path.index(hold.authorizer_id):
+            hold.authorizer_id = asking_id
+            self.touched.add(hold.call_id)
 
     def _set_held(self, hold: Hold, held_units: tuple[int, ...]) -> None:
         for account_id, old, new in zip(hold.path, hold.held_units, held_units, strict=True):

@@ -42,7 +42,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $
      LATERAL (SELECT path_text::bigint[] AS path, held_text::bigint[] AS held_units) AS arrays
 ON CONFLICT (call_id) DO UPDATE SET
     sequence = excluded.sequence, granted_s = excluded.granted_s, max_duration_s = excluded.max_duration_s,
-    held_units = excluded.held_units, expires_at = excluded.expires_at
+    held_units = excluded.held_units, expires_at = excluded.expires_at, authorizer_id = excluded.authorizer_id
 """
 
 _PUT_EARLY_ENDS = """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from billing.charge_order import Booked
-from billing.errors import IdempotencyConflict, NotFound
+from billing.errors import IdempotencyConflict, NotAllowed, NotFound
 from billing.hold_order import Authorization, AuthorizeOrder, EndPending, SettleOrder
 from models.database import Database
 from tests.charging_world import ChargingWorld, Member, call, charging_world, rate
@@ -28,9 +28,9 @@ class Calls:
         (answer,) = await self.world.batcher.submit([order])
         return answer
 
-    def authorize(self, at: datetime | None = None) -> AuthorizeOrder:
+    def authorize(self, at: datetime | None = None, *, by: Member | None = None) -> AuthorizeOrder:
         """keytyh wants to call."""
-        return AuthorizeOrder("c-1", self.keytyh.path, "431234", None, at)
+        return AuthorizeOrder("c-1", self.keytyh.path, "431234", None, at, by.id if by else None)
 
     async def kept(self) -> list[tuple[Any, ...]]:
         """What is kept of calls that are not booked: holds, early ends."""
@@ -97,3 +97,21 @@ async def test_a_stranger_does_not_settle_a_held_call(calls: Calls) -> None:
     assert isinstance(await calls.submit(end_by(calls.stranger)), NotFound)
     assert await calls.kept() == [(1, 0)]
     assert (await calls.world.state(calls.keytyh)).held == "1.00000"
+
+
+async def test_of_two_switches_that_authorise_a_call_the_one_highest_up_decides_who_may_end_it(calls: Calls) -> None:
+    for by in (calls.keytyh, calls.good, calls.keytyh):
+        assert isinstance(await calls.submit(calls.authorize(by=by)), Authorization)
+    assert isinstance(await calls.submit(end_by(calls.keytyh, 0)), NotAllowed)
+    assert isinstance(await calls.submit(end_by(calls.good, 30)), Booked)
+    assert await calls.world.balances(calls.keytyh, calls.good) == ["9.50000", "9.50000"]
+
+
+async def test_asking_again_for_an_expired_hold_gives_nobody_the_right_to_end_it(calls: Calls) -> None:
+    assert isinstance(await calls.submit(end_by(calls.keytyh, 0)), EndPending)
+    assert isinstance(await calls.submit(calls.authorize(by=calls.good)), Authorization)
+    await calls.world.execute("UPDATE holds SET expires_at = expires_at - interval '1 hour'")
+    answer = await calls.submit(calls.authorize(by=calls.keytyh))
+    assert (answer.held_s, answer.duplicate) == (60, False)
+    assert isinstance(await calls.submit(end_by(calls.good, 30)), Booked)
+    assert await calls.kept() == [(0, 0)]
