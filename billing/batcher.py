@@ -60,7 +60,7 @@ class Batcher:
     """
 
     def __init__(
-        self, database: Database, engine: ChargingEngine, *, batch_orders: int = 1000, batches_at_once: int = 2
+        self, database: Database, engine: ChargingEngine, *, batch_orders: int = 2000, batches_at_once: int = 2
     ) -> None:
         self._database = database
         self._engine = engine
