@@ -85,13 +85,16 @@ def answer_of(ledger: HoldLedger, order: Order, now: datetime) -> Authorized | O
     """What the ledger says to an order of the product, once it has carried it out."""
     match order:
         case AuthorizeOrder():
-            return ledger.authorize(order.call_id, NAMES[order.path[-1]], order.number, order.at, now)
+            caller, asker = NAMES[order.path[-1]], NAMES[order.authorizer_id or order.path[-1]]
+            return ledger.authorize(order.call_id, caller, order.number, order.at, asker, now)
         case ExtendOrder():
             return ledger.extend(order.call_id, order.sequence, order.talked_s, NAMES[order.reporter_id], now)
         case SettleOrder():
-            reporter = NAMES[order.reporter_id]
-            return ledger.settle(order.call_id, order.duration_s, order.started_at, reporter, released=order.released)
+            return ledger.settle(
+                order.call_id, order.duration_s, order.started_at, NAMES[order.reporter_id], released=order.released
+            )
         case ChargeOrder():
             caller = NAMES[order.path[-1]]
             call = Call(order.call_id, caller, order.number, order.started_at, order.duration_s)
-            return ledger.charge(call, order.policy.value)
+            reporter = NAMES[order.reporter_id] if order.reporter_id is not None else None
+            return ledger.charge(call, order.policy.value, reporter)

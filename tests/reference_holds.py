@@ -15,9 +15,13 @@ from tests.reference_ledger import Account, Call, Ledger, Outcome, Rate, charge_
 
 @dataclass
 class Hold:
-    """``amounts`` is what is held of each level, operator first; ``until`` None: its time is over."""
+    """``amounts`` is what is held of each level, operator first; ``until`` None: its time is over.
+
+    ``asker`` is the highest account whose switch has authorised the call: whoever is below may not say how it goes on.
+    """
 
     username: str
+    asker: str
     number: str
     at: datetime
     amounts: list[Fraction]
@@ -61,23 +65,32 @@ class HoldLedger(Ledger):
             if hold.until is not None and hold.until <= now:
                 self._free(hold)
 
-    def authorize(self, call_id: str, username: str, number: str, at: datetime | None, now: datetime) -> Authorized:
+    def may_tell(self, hold: Hold) -> list[str]:
+        """Who may extend and end the call."""
+        path = self.names(hold.username)
+        return path[: path.index(hold.asker) + 1]
+
+    def authorize(
+        self, call_id: str, username: str, number: str, at: datetime | None, asker: str, now: datetime
+    ) -> Authorized:
         if call_id in self.booked:
             return Authorized("CALL_ENDED")
         hold = self.holds.get(call_id)
         if hold is not None:
             if (hold.username, hold.number) != (username, number) or at not in (None, hold.at):
                 return Authorized("IDEMPOTENCY_CONFLICT")
+            if asker in self.may_tell(hold):
+                hold.asker = asker
             if hold.until is not None:
                 return self._held(hold, duplicate=True)
         path = self.names(username)
-        for name in path:
+        if hold is None:
+            hold = Hold(username, asker, number, at or now, [Fraction(0)] * len(path))
+        for name in self.may_tell(hold):
             if name in self.ends.get(call_id, {}):
                 end = self.ends[call_id][name]
-                self._book(Call(call_id, username, number, end.started_at or at or now, end.duration_s), end.released)
+                self._book(Call(call_id, username, number, end.started_at or hold.at, end.duration_s), end.released)
                 return Authorized("ENDED", until=now)
-        if hold is None:
-            hold = Hold(username, number, at or now, [Fraction(0)] * len(path))
         for name in reversed(path):
             if self.accounts[name].blocked:
                 return Authorized("ACCOUNT_BLOCKED", who=name)
@@ -97,6 +110,8 @@ class HoldLedger(Ledger):
         hold = self.holds.get(call_id)
         if hold is None or reporter not in self.names(hold.username):
             return Authorized("NOT_FOUND")
+        if reporter not in self.may_tell(hold):
+            return Authorized("NOT_ALLOWED")
         if sequence > hold.sequence:
             answer = self._grant(hold, max(hold.held_s, talked_s or 0) + self.slice_s, now)
             if answer.code == "HELD":
@@ -120,9 +135,11 @@ class HoldLedger(Ledger):
             return Outcome("PENDING" if same else "IDEMPOTENCY_CONFLICT")
         if reporter not in self.names(hold.username):
             return Outcome("NOT_FOUND")
+        if reporter not in self.may_tell(hold):
+            return Outcome("NOT_ALLOWED")
         return self._book(Call(call_id, hold.username, hold.number, started_at or hold.at, duration_s), released)
 
-    def charge(self, call: Call, policy: str) -> Outcome:
+    def charge(self, call: Call, policy: str, reporter: str | None = None) -> Outcome:
         """A finished call; if it is held, it has started long ago, and is charged whatever the policy."""
         hold = self.holds.get(call.call_id)
         if hold is None:
@@ -132,6 +149,8 @@ class HoldLedger(Ledger):
             return outcome
         if (hold.username, hold.number) != (call.username, call.number):
             return Outcome("IDEMPOTENCY_CONFLICT")
+        if reporter is not None and reporter not in self.may_tell(hold):
+            return Outcome("NOT_ALLOWED")
         return self._book(call, released=False)
 
     def _book(self, call: Call, released: bool) -> Outcome:

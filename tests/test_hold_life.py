@@ -5,6 +5,7 @@ What a batch leaves behind is kept as the database would keep it: only what it s
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import count
@@ -34,6 +35,22 @@ from billing.hold_order import (
 from billing.rated_order import RatedOrder
 from billing.rating import Price
 from billing.standing import Standing
+from tests.hold_life_strategies import (
+    CALL_IDS,
+    amounts,
+    any_call,
+    at_level,
+    callers,
+    durations,
+    held_call,
+    instants,
+    levels,
+    new_call,
+    numbers,
+    rates,
+    reporters,
+    starts,
+)
 from tests.hold_life_world import (
     BEGUN,
     IDS,
@@ -48,28 +65,7 @@ from tests.hold_life_world import (
     units,
 )
 from tests.reference_holds import Authorized
-from tests.reference_ledger import Account, Outcome, Rate, RateList
-
-callers = st.sampled_from(["customer", "customer", "other", "lower"])
-reporters = st.sampled_from(["operator", "reseller", "reseller", "reseller", "lower", "customer", "other"])
-CALL_IDS = [f"call {number:02}" for number in range(1, 13)]
-any_call = st.sampled_from(CALL_IDS)
-held_call = st.runner().flatmap(lambda life: st.sampled_from(sorted(life.batch.holds) or CALL_IDS))
-new_call = st.runner().flatmap(lambda life: st.sampled_from(life.unknown_calls() or CALL_IDS))
-numbers = st.sampled_from(["431", "431", "432"])
-starts = st.sampled_from([BEGUN, BEGUN - timedelta(hours=1), NEW_PRICES + timedelta(hours=1)])
-instants = st.one_of(st.none(), starts)
-durations = st.sampled_from([0, 1, 30, 60, 61, 90, 200, 900])
-amounts = st.one_of(st.sampled_from([300_000, 10_000_000]), st.integers(0, 3_000_000))
-e8_amounts = st.one_of(st.sampled_from([0, 1, 10**8]), st.integers(0, 2 * 10**8), st.integers(0, 10**7))
-
-
-@st.composite
-def rates(draw: st.DrawFn) -> Rate:
-    first_s, next_s = draw(st.sampled_from([(1, 1), (1, 1), (60, 60), (30, 6), (60, 11), (90, 7)]))
-    per_minute, fee = Fraction(draw(e8_amounts), 10**8), Fraction(draw(st.sampled_from([0, 0, 10**6, 10**8])), 10**8)
-    return Rate("43", per_minute, fee, first_s, next_s)
-
+from tests.reference_ledger import Account, Outcome, RateList
 
 OneOrder = TypeVar("OneOrder", AuthorizeOrder, ExtendOrder, SettleOrder, ChargeOrder)
 
@@ -159,19 +155,30 @@ class HoldLife(RuleBasedStateMachine):
 
     # -- Orders -------------------------------------------------------------------------------------------------
 
-    @rule(target=orders, call_id=new_call, caller=callers)
-    def start(self, call_id: str, caller: str) -> AuthorizeOrder:
-        return self.carried_out(AuthorizeOrder(call_id, PATHS[caller], "431", None, None))
+    @rule(target=orders, call_id=new_call, caller=callers, level=levels)
+    def start(self, call_id: str, caller: str, level: int | None) -> AuthorizeOrder:
+        path = PATHS[caller]
+        return self.carried_out(AuthorizeOrder(call_id, path, "431", None, None, at_level(path, level)))
 
-    @rule(target=orders, call_id=held_call, at=instants)
-    def start_again(self, call_id: str, at: datetime | None) -> AuthorizeOrder:
+    @rule(target=orders, call_id=held_call, at=instants, level=levels)
+    def start_again(self, call_id: str, at: datetime | None, level: int | None) -> AuthorizeOrder:
         hold = self.batch.holds.get(call_id)
         path, number = (PATHS["customer"], "431") if hold is None else (hold.path, hold.number)
-        return self.carried_out(AuthorizeOrder(call_id, path, number, None, at))
+        return self.carried_out(AuthorizeOrder(call_id, path, number, None, at, at_level(path, level)))
 
-    @rule(target=orders, call_id=st.one_of(new_call, any_call), caller=callers, number=numbers, at=instants)
-    def authorize(self, call_id: str, caller: str, number: str, at: datetime | None) -> AuthorizeOrder:
-        return self.carried_out(AuthorizeOrder(call_id, PATHS[caller], number, None, at))
+    @rule(
+        target=orders,
+        call_id=st.one_of(new_call, any_call),
+        caller=callers,
+        number=numbers,
+        at=instants,
+        level=levels,
+    )
+    def authorize(
+        self, call_id: str, caller: str, number: str, at: datetime | None, level: int | None
+    ) -> AuthorizeOrder:
+        path = PATHS[caller]
+        return self.carried_out(AuthorizeOrder(call_id, path, number, None, at, at_level(path, level)))
 
     @rule(
         target=orders,
@@ -205,11 +212,21 @@ class HoldLife(RuleBasedStateMachine):
         started_at=starts,
         duration_s=durations,
         policy=st.sampled_from(ChargePolicy),
+        level=levels,
     )
     def charge(
-        self, call_id: str, caller: str, number: str, started_at: datetime, duration_s: int, policy: ChargePolicy
+        self,
+        call_id: str,
+        caller: str,
+        number: str,
+        started_at: datetime,
+        duration_s: int,
+        policy: ChargePolicy,
+        level: int | None,
     ) -> ChargeOrder:
-        return self.carried_out(ChargeOrder(call_id, PATHS[caller], number, None, started_at, duration_s, policy))
+        path = PATHS[caller]
+        order = ChargeOrder(call_id, path, number, None, started_at, duration_s, policy, at_level(path, level))
+        return self.carried_out(order)
 
     @rule(order=orders)
     def the_same_again(self, order: Any) -> None:
@@ -258,9 +275,10 @@ class HoldLife(RuleBasedStateMachine):
         return [Fraction(amount, 10**5) for amount in rated.amounts]
 
     def rows(self) -> Any:
-        """Everything that an order may change."""
+        """Everything that a repeat must leave alone; it may come from a switch that is higher up."""
         batch = self.batch
-        return deepcopy((batch.standing, batch.holds, batch.early_ends, batch.booked, dict(batch.held_changes)))
+        holds = {call_id: replace(hold, authorizer_id=0) for call_id, hold in batch.holds.items()}
+        return deepcopy((batch.standing, holds, batch.early_ends, batch.booked, dict(batch.held_changes)))
 
     def available(self) -> dict[int, int | None]:
         """What each account has available."""
@@ -288,11 +306,17 @@ class HoldLife(RuleBasedStateMachine):
     @invariant()
     def every_hold_is_as_the_ledger_says(self) -> None:
         found = {
-            call_id: (list(hold.held_units), hold.sequence, hold.granted_s, hold.max_duration_s, hold.expires_at)
+            call_id: (
+                *(NAMES[hold.authorizer_id], list(hold.held_units), hold.sequence),
+                *(hold.granted_s, hold.max_duration_s, hold.expires_at),
+            )
             for call_id, hold in self.batch.holds.items()
         }
         assert found == {
-            call_id: (list(map(units, hold.amounts)), hold.sequence, hold.held_s, hold.longest_s, hold.until)
+            call_id: (
+                *(hold.asker, list(map(units, hold.amounts)), hold.sequence),
+                *(hold.held_s, hold.longest_s, hold.until),
+            )
             for call_id, hold in self.ledger.holds.items()
         }
 
@@ -301,8 +325,8 @@ class HoldLife(RuleBasedStateMachine):
         batch = self.batch
         assert not batch.booked.keys() & (batch.holds.keys() | batch.early_ends.keys())
         for call_id, hold in batch.holds.items():
-            # An end of an account on the path would have been carried out.
-            assert not batch.early_ends.get(call_id, {}).keys() & set(hold.path)
+            # An end of one who may say so would have been carried out.
+            assert not any(hold.may_be_told_by(account_id) for account_id in batch.early_ends.get(call_id, {}))
             if hold.expires_at is None:
                 assert not any(hold.held_units)
             else:
