@@ -55,16 +55,22 @@ class CallRows(NamedTuple):
         return {account_id: -units for account_id, units in self.totals.items()}
 
 
-def rows_of(calls: Sequence[BookedCall], rated: Sequence[RatedOrder]) -> CallRows:
-    """The rows of these calls; ``rated`` are their orders, in the same sequence."""
-    # By day and account: calls, talked seconds, charged units, and the charges without the account.
-    days: dict[date, dict[int, tuple[list[int], list[bytes]]]] = {}
-    for call, item in zip(calls, rated, strict=True):
+class RowMaker:
+    """Makes the rows of calls, one call after the other."""
+
+    def __init__(self) -> None:
+        self._calls: list[BookedCall] = []
+        # By day and account: calls, talked seconds, charged units, and the charges without the account.
+        self._days: dict[date, dict[int, tuple[list[int], list[bytes]]]] = {}
+
+    def add(self, call: BookedCall, rated: RatedOrder) -> None:
+        """One more call; ``rated`` is its order."""
+        self._calls.append(call)
         started_at, duration_s = call.started_at, call.duration_s
-        accounts = days.setdefault(started_at.astimezone(UTC).date(), {})
+        accounts = self._days.setdefault(started_at.astimezone(UTC).date(), {})
         call_columns = _CALL(8, (started_at - _EPOCH) // _MICROSECOND, 8, call.call_no, 8, call.account_id)
         for account_id, units, price_e8, billed_s in zip(
-            item.order.path, item.amounts, item.prices_e8(), item.billed_s, strict=True
+            rated.order.path, rated.amounts, rated.prices_e8(), rated.billed_s, strict=True
         ):
             if price_e8 is None:
                 amounts = _AMOUNTS_WITHOUT_PRICE(8, units, -1, 4, billed_s)
@@ -79,13 +85,16 @@ def rows_of(calls: Sequence[BookedCall], rated: Sequence[RatedOrder]) -> CallRow
                 used[1] += duration_s
                 used[2] += units
                 charges.append(call_columns + amounts)
-    packed = [_BEGIN]
-    usage = []
-    totals: dict[int, int] = {}
-    for day, accounts in days.items():
-        for account_id, (used, charges) in sorted(accounts.items()):
-            packed.append(_ACCOUNT(len(CHARGE_COLUMNS), 8, account_id).join(charges))
-            usage.append(UsageRow(account_id, day, *used))
-            totals[account_id] = totals.get(account_id, 0) + used[2]
-    packed.append(_END)
-    return CallRows(calls, b"".join(packed), usage, totals)
+
+    def rows(self) -> CallRows:
+        """The rows of all calls that were added."""
+        packed = [_BEGIN]
+        usage = []
+        totals: dict[int, int] = {}
+        for day, accounts in self._days.items():
+            for account_id, (used, charges) in sorted(accounts.items()):
+                packed.append(_ACCOUNT(len(CHARGE_COLUMNS), 8, account_id).join(charges))
+                usage.append(UsageRow(account_id, day, *used))
+                totals[account_id] = totals.get(account_id, 0) + used[2]
+        packed.append(_END)
+        return CallRows(self._calls, b"".join(packed), usage, totals)

@@ -7,6 +7,7 @@ that a switch settles by their ``callId``, are locked then: the order of locks b
 matters, since whoever else locks a state row locks that one alone.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import asyncpg
 
 from billing import balances, call_store, hold_store, limit_store
 from billing.call_batch import CallBatch
-from billing.call_rows import CallRows, rows_of
+from billing.call_rows import CallRows, RowMaker
 from billing.call_store import CallNumbers
 from billing.charge_order import Booked, ChargeOrder, Outcome
 from billing.errors import Refusal
@@ -39,6 +40,9 @@ Answer = Outcome | Authorization | EndPending | Refusal
 
 # Selected lists of accounts that were charged lately; a wrong one costs a second rating, never a wrong price.
 _SELECTIONS_MAX = 500_000
+
+# While one batch is made ready another one holds the locks: it must not wait long for its next statement to be sent.
+_ORDERS_AT_A_STRETCH = 50
 
 
 class _Pricing(NamedTuple):
@@ -133,11 +137,18 @@ class ChargingEngine:
         self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder], pricing: _Pricing
     ) -> CallRows | None:
         """What is to be written if nothing stands in the way of any of these; None if one of them has no price."""
-        rated = [rated_at(order, pricing.prices_of(order.path, order.number, order.started_at)) for order in orders]
-        if not rated or any(item.unpriced_level is not None for item in rated):
+        if not orders:
             return None
-        call_nos = await self._call_numbers.take(connection, len(rated))
-        return rows_of([booked_call(item, call_no) for item, call_no in zip(rated, call_nos, strict=True)], rated)
+        maker = RowMaker()
+        call_nos = await self._call_numbers.take(connection, len(orders))
+        for count, (order, call_no) in enumerate(zip(orders, call_nos, strict=True), 1):
+            rated = rated_at(order, pricing.prices_of(order.path, order.number, order.started_at))
+            if rated.unpriced_level is not None:
+                return None
+            maker.add(booked_call(rated, call_no), rated)
+            if count % _ORDERS_AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
+        return maker.rows()
 
     async def _one_by_one(
         self,
@@ -187,7 +198,10 @@ class ChargingEngine:
         return states, await self._confirm(connection, pricing, states)
 
     async def _write(self, connection: "asyncpg.Connection[Any]", batch: CallBatch) -> None:
-        rows = rows_of([call for call, _ in batch.new_calls], [rated for _, rated in batch.new_calls])
+        maker = RowMaker()
+        for call, rated in batch.new_calls:
+            maker.add(call, rated)
+        rows = maker.rows()
         changed = [batch.holds[call_id] for call_id in batch.touched if call_id in batch.holds]
         early = [end for call_id in batch.touched for end in batch.early_ends.get(call_id, {}).values()]
         ended = [call_id for call_id in batch.touched if call_id in batch.booked]
