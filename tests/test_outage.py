@@ -63,7 +63,7 @@ async def test_a_raw_connection_that_was_cut_is_an_outage_at_once_and_ever_after
     connection = await db.listen_connection()
     await terminate_connections(database_url)
     for _ in range(2):
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as caught:
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)) as caught:
             await connection.execute("SELECT 1")
         assert is_database_outage(caught.value)
 
