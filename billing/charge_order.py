@@ -1,6 +1,5 @@
 """What is asked of charging, and what it answers."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -35,8 +34,7 @@ class CallStatus(StrEnum):
     REFUNDED = "REFUNDED"
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeOrder:
+class ChargeOrder(NamedTuple):
     """One finished call to charge. ``path`` is operator to customer; ``number`` E.164 digits.
 
     ``reporter_id`` is the account whose switch reports it; None for the operator's own records.

@@ -1,7 +1,7 @@
 """Rerating: after a rate was mended every level pays what it should have paid, once, whatever happens meanwhile."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
@@ -343,7 +343,7 @@ async def test_what_was_rerated_costs_every_level_what_the_same_call_costs_if_it
     )
     report = await rerated(world, since=NOON - 3 * DAY, until=NOON + 3 * DAY)
     assert counts(report).keys() == {"RIGHT", "CHANGED", "NEWLY_RATED"}
-    await world.booked(*(replace(order, call_id=f"now: {order.call_id}") for order in orders))
+    await world.booked(*(order._replace(call_id=f"now: {order.call_id}") for order in orders))
     for order in orders:
         assert await amounts(world, order.call_id) == await amounts(world, f"now: {order.call_id}"), order
 
