@@ -123,8 +123,8 @@ def server_settings(places: Places, *, durable: bool) -> list[str]:
         "maintenance_work_mem": "128MB",
         "random_page_cost": "1.1",
         "jit": "off",
-        # Compressing what a checkpoint makes the log carry once more (pglz, 0.15 ms a page) cost charging up to 14 ms of
-        # CPU for 1,000 calls; without it the log is hardly longer, since most of these pages are young and half empty.
+        # Compressing the pages that the log carries whole after a checkpoint (pglz, 0.15 ms each) cost charging up to
+        # 14 ms of CPU for 1,000 calls; without it the log is hardly longer: most of these pages are young, half empty.
         "wal_compression": "off",
         "min_wal_size": "256MB",
         "max_wal_size": "4GB",
