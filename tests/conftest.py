@@ -14,7 +14,9 @@ from server.embedded_postgres import EmbeddedPostgres
 from tests.graphql_client import Api, running_api
 
 # Modules of helpers whose asserts are to say what they compared.
-pytest.register_assert_rewrite("tests.simulated_world", "tests.simulated_steps", "tests.simulated_races")
+pytest.register_assert_rewrite(
+    *("tests.simulated_world", "tests.simulated_steps", "tests.simulated_holds", "tests.simulated_races")
+)
 
 TEMPLATE = "migrated_template"
 

@@ -94,11 +94,7 @@ class HoldLedger(Ledger):
         for name in reversed(path):
             if self.accounts[name].blocked:
                 return Authorized("ACCOUNT_BLOCKED", who=name)
-        rates = self._rates(hold)
-        for name, rate in zip(reversed(path), reversed(rates), strict=True):
-            if rate is None:
-                return Authorized("NO_RATE", who=name)
-        first_s = max(rate.first_s for rate in rates if rate is not None)
+        first_s = max((rate.first_s for rate in self._rates(hold) if rate is not None), default=0)
         answer = self._grant(hold, max(hold.held_s, self.slice_s, first_s), now)
         if answer.code == "HELD":
             self.holds[call_id] = hold
@@ -157,7 +153,10 @@ class HoldLedger(Ledger):
         if call.call_id in self.holds:
             self._free(self.holds.pop(call.call_id))
         outcome = self.charge(call, "ALWAYS_CHARGE")
-        outcome.code = "RELEASED" if released else outcome.code
+        if released:
+            # Without a price there is nothing to show of any level.
+            outcome.charged = [] if outcome.code == "UNRATED" else outcome.charged
+            outcome.code = "RELEASED"
         return outcome
 
     def _rates(self, hold: Hold) -> list[Rate | None]:
@@ -165,6 +164,9 @@ class HoldLedger(Ledger):
 
     def _grant(self, hold: Hold, wanted_s: int, now: datetime) -> Authorized:
         path, rates = self.accounts[hold.username].path(), self._rates(hold)
+        if None in rates:
+            unpriced = max(level for level, rate in enumerate(rates) if rate is None)
+            return Authorized("NO_RATE", who=self.names(hold.username)[unpriced])
         longest_s, who = self.longest_s, None
         for account, rate, own in reversed(list(zip(path, rates, hold.amounts, strict=True))):
             assert rate is not None

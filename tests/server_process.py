@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.graphql_client import CHEAP_HASH, PASSWORD
 
@@ -28,11 +29,11 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server_process(database_url: str, log: Path) -> AsyncIterator[ServerProcess]:
+async def server_process(database_url: str, log: Path, **settings: Any) -> AsyncIterator[ServerProcess]:
     """A server on a free port; its operator is ``operator`` with the usual password. It must end in order."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLPATH_")}
     environment |= {"DATABASE_URL": database_url, "TOLLPATH_OPERATOR_PASSWORD": PASSWORD}
-    environment |= {f"TOLLPATH_{name.upper()}": str(value) for name, value in CHEAP_HASH.items()}
+    environment |= {f"TOLLPATH_{name.upper()}": str(value) for name, value in (CHEAP_HASH | settings).items()}
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", "from server.cli import main; main()", "serve", "--port", "0"),
@@ -55,8 +56,11 @@ async def server_process(database_url: str, log: Path) -> AsyncIterator[ServerPr
 
 
 @asynccontextmanager
-async def server_processes(database_url: str, folder: Path, count: int) -> AsyncIterator[list[ServerProcess]]:
+async def server_processes(
+    database_url: str, folder: Path, count: int, **settings: Any
+) -> AsyncIterator[list[ServerProcess]]:
     """So many servers on one database, started at the same time."""
     async with AsyncExitStack() as stack:
-        starting = [server_process(database_url, folder / f"server-{number}.log") for number in range(count)]
+        logs = [folder / f"server-{number}.log" for number in range(count)]
+        starting = [server_process(database_url, log, **settings) for log in logs]
         yield list(await asyncio.gather(*map(stack.enter_async_context, starting)))

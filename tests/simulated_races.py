@@ -7,9 +7,9 @@ import asyncio
 from collections import Counter, defaultdict
 from fractions import Fraction
 
-from tests.reference_ledger import Call, half_up
+from tests.reference_ledger import Call
 from tests.simulated_api import CallShown, CreditShown
-from tests.simulated_steps import SimulatedSteps
+from tests.simulated_holds import SimulatedHolds
 
 STEPS = {
     "create_account": 15,
@@ -27,10 +27,17 @@ STEPS = {
     "race_for_credit": 6,
     "race_to_deduct": 3,
     "race_of_everybody": 6,
+    "authorize_call": 20,
+    "extend_call": 8,
+    "settle_call": 12,
+    "release_call": 4,
+    "time_passes": 4,
+    "race_for_holds": 5,
+    "race_of_arrivals": 5,
 }
 
 
-class Simulation(SimulatedSteps):
+class Simulation(SimulatedHolds):
     """Random use of the product, alone and at once."""
 
     async def step(self) -> str:
@@ -117,10 +124,3 @@ class Simulation(SimulatedSteps):
         """Some multiple of an amount, to the unit or a unit beside it; or something between two."""
         beside = self.random.choice([Fraction(-1, 10**5), Fraction(0), Fraction(1, 10**5), amount / 2])
         return max(amount * self.random.randint(0, count) + beside, Fraction(0))
-
-    async def have_available(self, username: str, amount: Fraction) -> None:
-        """Give or take what makes an account's available amount ``amount``, to five decimals."""
-        missing = half_up(amount, 5) - self.available(self.ledger.accounts[username])
-        if missing:
-            credit = self.new_credit(missing, username=username, by="operator")
-            assert (await self.api.credit(credit)).refused is self.ledger.credit(username, missing) is None

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from tests.reference_ledger import Account, RateList
+from tests.reference_ledger import Account, RateList, half_up
 from tests.simulated_api import BatchShown, CreditShown, money_text
 from tests.simulated_world import ACCOUNTS_MAX, SimulatedWorld
 
@@ -170,3 +170,10 @@ class SimulatedSteps(SimulatedWorld):
         ]
         assert await self.api.charge_calls("operator", calls, policy) == BatchShown(seen, counts)
         self.calls += calls
+
+    async def have_available(self, username: str, amount: Fraction) -> None:
+        """Give or take what makes an account's available amount ``amount``, to five decimals."""
+        missing = half_up(amount, 5) - self.available(self.ledger.accounts[username])
+        if missing:
+            credit = self.new_credit(missing, username=username, by="operator")
+            assert (await self.api.credit(credit)).refused is self.ledger.credit(username, missing) is None

@@ -9,8 +9,10 @@ from random import Random
 
 import httpx
 
-from tests.reference_ledger import Account, Call, Ledger, Outcome, Rate, RateList, charge_of
-from tests.simulated_api import CallShown, Credit, SimulatedApi, money_text
+from tests.reference_holds import HoldLedger
+from tests.reference_ledger import Account, Call, Outcome, Rate, RateList, charge_of
+from tests.simulated_api import CallShown, Credit, money_text
+from tests.simulated_hold_api import SimulatedHoldApi
 
 DEPTH_MAX = 8
 ACCOUNTS_MAX = 40
@@ -25,8 +27,8 @@ class SimulatedWorld:
 
     def __init__(self, seed: int, clients: Sequence[httpx.AsyncClient]) -> None:
         self.random = Random(seed)
-        self.ledger = Ledger("operator")
-        self.api = SimulatedApi(cycle(clients))
+        self.ledger = HoldLedger("operator")
+        self.api = SimulatedHoldApi(cycle(clients))
         self.depth_max = self.random.randint(1, DEPTH_MAX)
         self.resellers = ["operator"]
         self.lists: dict[str, list[RateList]] = {"operator": []}
@@ -74,9 +76,9 @@ class SimulatedWorld:
     def seen(self, by: str, call: Call, outcome: Outcome) -> CallShown:
         """The ledger's outcome as ``by`` is shown it: its own level and those below. Counted, for the report."""
         self.outcomes[outcome.code + " again" * outcome.duplicate + " overdrawn" * outcome.overdrawn] += 1
-        if outcome.code not in ("CHARGED", "UNRATED"):
+        if outcome.code not in ("CHARGED", "UNRATED", "RELEASED"):
             return CallShown(outcome.code)
-        amounts = outcome.charged[self.path(call.username).index(by) :] if outcome.code == "CHARGED" else []
+        amounts = outcome.charged[self.path(call.username).index(by) :] if outcome.code != "UNRATED" else []
         return CallShown(outcome.code, tuple(map(money_text, amounts)), outcome.overdrawn, outcome.duplicate)
 
     def amounts(self, call: Call) -> list[Fraction]:

@@ -272,6 +272,8 @@ class HoldLife(RuleBasedStateMachine):
         rated: RatedOrder | None = new.get(call.call_id)
         if rated is None:
             return self.ledger.booked[call.call_id][1].charged
+        if call.status == "RELEASED" and rated.unpriced_level is not None:
+            return []
         return [Fraction(amount, 10**5) for amount in rated.amounts]
 
     def rows(self) -> Any:
