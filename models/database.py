@@ -3,7 +3,8 @@
 One request is one transaction: `Database.transaction` is opened at the edge and commits once; nothing below it commits.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,6 +31,16 @@ _CHARGING_SETTINGS = {
     "statement_timeout": "15000",
     "lock_timeout": "10000",
     "application_name": "tollpath charging",
+}
+
+# Statements that are made once for any viewer and any page: planned once as well, whatever their parameters.
+_ROW_SETTINGS = {
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "default_transaction_read_only": "on",
+    "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+    "lock_timeout": str(_LOCK_TIMEOUT_MS),
+    "application_name": "tollpath reading",
 }
 
 
@@ -61,6 +72,9 @@ class Database:
             },
         )
         self._charging_engine = self._create_engine(charging_pool_size, _CHARGING_SETTINGS)
+        self._row_pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._row_pool_size = pool_size
+        self._row_pool_lock = asyncio.Lock()
         self._reading_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _create_engine(self, pool_size: int, server_settings: dict[str, str]) -> AsyncEngine:
@@ -105,17 +119,51 @@ class Database:
                 await connection.invalidate()
                 raise
 
+    async def read_row(self, sql: str, arguments: Sequence[Any]) -> "asyncpg.Record":
+        """The one row that a statement answers; its plan is kept by the server. For statements that come often.
+
+        A connection goes back to the pool as it is: it only ever reads, so there is nothing to reset.
+        """
+        if self._row_pool is None:
+            async with self._row_pool_lock:
+                self._row_pool = self._row_pool or await self._create_row_pool()
+        row = await self._row_pool.fetchrow(sql, *arguments)
+        assert row is not None
+        return row
+
+    async def _create_row_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        async def leave(_connection: "asyncpg.Connection[Any]") -> None:
+            pass
+
+        return await asyncpg.create_pool(
+            **self._driver_arguments(),
+            min_size=0,
+            max_size=self._row_pool_size,
+            max_inactive_connection_lifetime=0,
+            reset=leave,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=_ANSWER_TIMEOUT_S,
+            max_cacheable_statement_size=0,
+            server_settings=_ROW_SETTINGS,
+        )
+
+    def _driver_arguments(self) -> dict[str, Any]:
+        arguments = self._engine.dialect.create_connect_args(self.url)[1]
+        return {key: value for key, value in arguments.items() if not key.startswith("prepared_statement")}
+
     async def listen_connection(self) -> "asyncpg.Connection[Any]":
         """A raw asyncpg connection outside the pools, for LISTEN. The caller closes it."""
-        arguments = self._engine.dialect.create_connect_args(self.url)[1]
-        arguments = {key: value for key, value in arguments.items() if not key.startswith("prepared_statement")}
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            **arguments, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "tollpath feed"}
+            **self._driver_arguments(),
+            timeout=_CONNECT_TIMEOUT_S,
+            server_settings={"application_name": "tollpath feed"},
         )
         return connection
 
     async def close(self) -> None:
         """Close every pooled connection."""
+        if self._row_pool is not None:
+            await self._row_pool.close()
         await self._charging_engine.dispose()
         await self._engine.dispose()
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
 from models.tables import Account, UsageDay
@@ -54,12 +55,18 @@ async def descendant_count(context: RequestContext, account_id: int) -> int:
     return await context.loaders.loader("descendant_count", load_many).load(account_id) or 0
 
 
-async def usage(context: RequestContext, account_id: int, since: date | None, until: date | None) -> Usage:
-    """The usage of whole UTC days, both ends included; by default the 28 days up to ``until`` or today.
+@dataclass(frozen=True, slots=True)
+class UsageRequest:
+    """Whole UTC days, both ends included."""
 
-    Raises: BadUserInput where the days are in the wrong order.
-    """
-    context.require_viewer()
+    VALUES: ClassVar = ("first", "last")
+
+    first: date
+    last: date
+
+
+def usage_request(since: date | None, until: date | None) -> UsageRequest:
+    """By default the 28 days up to ``until`` or today. Raises: BadUserInput where the days are in the wrong order."""
     last = until or datetime.now(UTC).date()
     try:
         first = since or last - timedelta(days=USAGE_DAYS_DEFAULT - 1)
@@ -67,22 +74,38 @@ async def usage(context: RequestContext, account_id: int, since: date | None, un
         first = date.min
     if first > last:
         raise BadUserInput("`since` must not be after `until`.")
+    return UsageRequest(first, last)
+
+
+async def usage(context: RequestContext, account_id: int, request: UsageRequest) -> Usage:
+    """The usage of these days. Batched."""
+    context.require_viewer()
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, Usage]:
         statement = (
-            select(
-                UsageDay.account_id,
-                func.sum(UsageDay.calls),
-                func.sum(UsageDay.duration_s),
-                func.sum(UsageDay.charged_units),
-                func.sum(UsageDay.refunded_units),
-            )
-            .where(UsageDay.account_id.in_(account_ids), UsageDay.day.between(first, last))
+            select_usage(request)
+            .add_columns(UsageDay.account_id)
+            .where(UsageDay.account_id.in_(account_ids))
             .group_by(UsageDay.account_id)
         )
         async with context.services.db.read() as connection:
             rows = await connection.execute(statement)
             # Sums of bigints are numeric in PostgreSQL and Decimals here.
-            return {row[0]: Usage(int(row[1]), int(row[2]), int(row[3]), int(row[4])) for row in rows}
+            return {
+                row.account_id: Usage(
+                    int(row.calls), int(row.duration_s), int(row.charged_units), int(row.refunded_units)
+                )
+                for row in rows
+            }
 
-    return await context.loaders.loader(("usage", first, last), load_many).load(account_id) or Usage()
+    return await context.loaders.loader(request, load_many).load(account_id) or Usage()
+
+
+def select_usage(request: UsageRequest) -> Select[*tuple[Any, ...]]:
+    """The sums of these days, of accounts that are still to be chosen."""
+    return select(
+        func.coalesce(func.sum(UsageDay.calls), 0).label("calls"),
+        func.coalesce(func.sum(UsageDay.duration_s), 0).label("duration_s"),
+        func.coalesce(func.sum(UsageDay.charged_units), 0).label("charged_units"),
+        func.coalesce(func.sum(UsageDay.refunded_units), 0).label("refunded_units"),
+    ).where(UsageDay.day.between(request.first, request.last))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
@@ -28,6 +28,8 @@ class AccountOrderField(StrEnum):
 class AccountOrder:
     """``descending`` turns the whole order round."""
 
+    VALUES: ClassVar = ()
+
     field: AccountOrderField
     descending: bool = False
 
@@ -38,6 +40,8 @@ class AccountFilter:
 
     ``blocked`` means that the account cannot call: itself or one above it is blocked.
     """
+
+    VALUES: ClassVar = ("search",)
 
     search: str | None = None
     is_reseller: bool | None = None
@@ -55,17 +59,42 @@ _COLUMNS: dict[AccountOrderField, tuple[tuple[ColumnElement[Any], ...], tuple[ty
 }
 
 
-def account_page_request(
+@dataclass(frozen=True, slots=True)
+class AccountsRequest:
+    """One page of `CUSTOMERS` or `DESCENDANTS` of any account; of these at most ``depth_max`` levels below it."""
+
+    VALUES: ClassVar = ()
+
+    of: str
+    page: PageRequest
+    order: AccountOrder
+    wanted: AccountFilter
+    depth_max: int | None = None
+
+    @property
+    def columns(self) -> tuple[ColumnElement[Any], ...]:
+        """The sort values of the list, unique together."""
+        return _sort(self.of, self.order)[0]
+
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The types of the sort values, as for `page_request`."""
+        return _sort(self.of, self.order)[1]
+
+
+def accounts_request(
     of: str,
     order: AccountOrder,
+    wanted: AccountFilter,
     *,
     first: int | None,
     after: str | None,
     last: int | None,
     before: str | None,
-) -> PageRequest:
+    depth_max: int | None = None,
+) -> AccountsRequest:
     """The page asked for of `CUSTOMERS` or `DESCENDANTS`. Raises: BadUserInput."""
-    return page_request(
+    page = page_request(
         f"{of}:{order.field}:{'DESC' if order.descending else 'ASC'}",
         _sort(of, order)[1],
         first=first,
@@ -73,6 +102,11 @@ def account_page_request(
         last=last,
         before=before,
     )
+    if depth_max is not None and depth_max < 1:
+        raise BadUserInput(f"`maxDepth` must be 1 or more, not {depth_max}.")
+    if wanted.search is not None and not is_storable(wanted.search):
+        raise BadUserInput("`search` has characters that no username has.")
+    return AccountsRequest(of, page, order, wanted, depth_max)
 
 
 def _sort(of: str, order: AccountOrder) -> tuple[tuple[ColumnElement[Any], ...], tuple[type, ...]]:
@@ -81,40 +115,37 @@ def _sort(of: str, order: AccountOrder) -> tuple[tuple[ColumnElement[Any], ...],
     return _COLUMNS[AccountOrderField.CREATED_AT if siblings_by_path else order.field]
 
 
-async def customers_of(
-    context: RequestContext, account_id: int, page: PageRequest, order: AccountOrder, wanted: AccountFilter
-) -> Page[AccountRow]:
-    """One page of the account's direct customers, batched with the pages of its siblings. Raises: BadUserInput."""
-    conditions = _conditions(wanted)
+async def accounts_of(context: RequestContext, account_id: int, request: AccountsRequest) -> Page[AccountRow]:
+    """One page of the account's customers or descendants, batched with the pages of its siblings."""
+    context.require_viewer()
 
-    def customers(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        return select_accounts().where(Account.parent_id == owner_id, *conditions)
+    async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[AccountRow]]:
+        async with context.services.db.read() as connection:
+            return await pages_of_each(
+                connection,
+                owner_ids,
+                request.page,
+                lambda owner_id: select_accounts_of(owner_id, request),
+                request.columns,
+                account_row,
+                descending=request.order.descending,
+            )
 
-    return await _load(context, (CUSTOMERS, page, order, wanted), account_id, page, order, customers)
+    found = await context.loaders.loader(request, load_many).load(account_id)
+    assert found is not None
+    return found
 
 
-async def descendants_of(
-    context: RequestContext,
-    account_id: int,
-    page: PageRequest,
-    order: AccountOrder,
-    wanted: AccountFilter,
-    *,
-    depth_max: int | None = None,
-) -> Page[AccountRow]:
-    """One page of everything below the account, at most ``depth_max`` levels below it. Raises: BadUserInput."""
-    if depth_max is not None and depth_max < 1:
-        raise BadUserInput(f"`maxDepth` must be 1 or more, not {depth_max}.")
-    conditions = _conditions(wanted)
-
-    def descendants(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        top = aliased(Account, name="top")
-        statement = select_accounts().join(top, below(Account.path, top)).where(top.id == owner_id, *conditions)
-        if depth_max is not None:
-            statement = statement.where(func.cardinality(Account.path) <= func.cardinality(top.path) + depth_max)
-        return statement
-
-    return await _load(context, (DESCENDANTS, page, order, wanted, depth_max), account_id, page, order, descendants)
+def select_accounts_of(owner_id: ColumnElement[int], request: AccountsRequest) -> Select[*tuple[Any, ...]]:
+    """The statement of the whole list of one owner, without the page's range and order."""
+    statement = select_accounts().where(*_conditions(request.wanted))
+    if request.of == CUSTOMERS:
+        return statement.where(Account.parent_id == owner_id)
+    top = aliased(Account, name="top")
+    statement = statement.join(top, below(Account.path, top)).where(top.id == owner_id)
+    if request.depth_max is not None:
+        statement = statement.where(func.cardinality(Account.path) <= func.cardinality(top.path) + request.depth_max)
+    return statement
 
 
 def below(path: Any, top: Any) -> ColumnElement[bool]:
@@ -130,28 +161,9 @@ def within(path: Any, top: Any) -> ColumnElement[bool]:
     return result
 
 
-async def _load(
-    context: RequestContext, name: Any, account_id: int, page: PageRequest, order: AccountOrder, statement: Any
-) -> Page[AccountRow]:
-    context.require_viewer()
-    columns = _sort(name[0], order)[0]
-
-    async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[AccountRow]]:
-        async with context.services.db.read() as connection:
-            return await pages_of_each(
-                connection, owner_ids, page, statement, columns, account_row, descending=order.descending
-            )
-
-    found = await context.loaders.loader(name, load_many).load(account_id)
-    assert found is not None
-    return found
-
-
 def _conditions(wanted: AccountFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.search:
-        if not is_storable(wanted.search):
-            raise BadUserInput("`search` has characters that no username has.")
+    if wanted.search is not None:
         conditions.append(func.strpos(func.lower(Account.username), func.lower(wanted.search)) > 0)
     if wanted.is_reseller is not None:
         conditions.append(Account.is_reseller.is_(wanted.is_reseller))

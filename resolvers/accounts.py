@@ -3,17 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, Select, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import aliased
 
-from billing.texts import is_storable
 from models.database import Database
 from models.tables import Account, AccountState
 from resolvers.access import AccountPath, may_see
 from resolvers.context import RequestContext
+
+# The number of no account, for ids that are none.
+NO_ACCOUNT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OneAccount:
+    """An account by its number or by its full username, whatever its case; one of them is None."""
+
+    VALUES: ClassVar = ("account_id", "username")
+
+    account_id: int | None
+    username: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +141,8 @@ async def visible_account(context: RequestContext, account_id: int | None) -> Ac
 
 
 async def visible_account_by_username(context: RequestContext, username: str) -> AccountRow | None:
-    """The account of this full username, whatever its case, or None where the viewer may not see it."""
+    """The account of this storable full username, whatever its case, or None where the viewer may not see it."""
     viewer = context.require_viewer()
-    if not is_storable(username):
-        return None
     async with context.services.db.read() as connection:
         rows = await connection.execute(select_accounts().where(func.lower(Account.username) == func.lower(username)))
         found = rows.one_or_none()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Select, and_, select, text
 
@@ -23,6 +23,10 @@ CALLS_PAGE_SIZE_MAX = 500
 
 _CALL_COLUMNS = [getattr(Call, name) for name in BookedCall._fields]
 
+# The sort values of lists of calls.
+CALL_COLUMNS_SORTED = (Charge.started_at.expression, Charge.call_no.expression)
+CALL_SORT_KINDS = (datetime, int)
+
 _CHARGES = text(
     "SELECT charges.account_id, charges.started_at, charges.call_no, charges.amount_units, "
     "charges.price_per_minute_e8 FROM unnest(CAST(:accounts AS bigint[]), CAST(:starts AS timestamptz[]), "
@@ -38,9 +42,24 @@ class SortDirection(StrEnum):
     DESC = "DESC"
 
 
+# The ``callId`` of no call, for texts that are none.
+NO_CALL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OneCall:
+    """A call by the switch's own id."""
+
+    VALUES: ClassVar = ("call_id",)
+
+    call_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class CallFilter:
     """Which calls of an account: started at or after ``since`` and before ``until``, to numbers with this prefix."""
+
+    VALUES: ClassVar = ("since", "until", "number_prefix")
 
     since: datetime | None = None
     until: datetime | None = None
@@ -51,6 +70,16 @@ class CallFilter:
     def order(self) -> str:
         """Names the list's order for its cursors."""
         return f"calls:{self.direction}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallsRequest:
+    """One page of the calls of any account."""
+
+    VALUES: ClassVar = ()
+
+    page: PageRequest
+    chosen: CallFilter
 
 
 def call_filter(
@@ -85,23 +114,28 @@ async def call_by_call_id(context: RequestContext, call_id: str) -> BookedCall |
     if not is_storable(call_id):
         return None
     async with context.services.db.read() as connection:
-        rows = await connection.execute(
-            select(*_CALL_COLUMNS)
-            .select_from(CallKey)
-            .join(
-                Call,
-                and_(
-                    Call.account_id == CallKey.account_id,
-                    Call.started_at == CallKey.started_at,
-                    Call.call_no == CallKey.call_no,
-                ),
-            )
-            .where(CallKey.call_id == call_id)
-        )
+        rows = await connection.execute(select_call(call_id))
         row = rows.one_or_none()
     if row is None or await visible_account(context, row.account_id) is None:
         return None
     return booked_call(row)
+
+
+def select_call(call_id: Any) -> Select[*tuple[Any, ...]]:
+    """The statement of the one call with this ``callId``, whoever may see it."""
+    return (
+        select(*_CALL_COLUMNS)
+        .select_from(CallKey)
+        .join(
+            Call,
+            and_(
+                Call.account_id == CallKey.account_id,
+                Call.started_at == CallKey.started_at,
+                Call.call_no == CallKey.call_no,
+            ),
+        )
+        .where(CallKey.call_id == call_id)
+    )
 
 
 async def calls_page(
@@ -112,42 +146,44 @@ async def calls_page(
     Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key.
     """
 
-    def statement(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        found = (
-            select(*_CALL_COLUMNS)
-            .select_from(Charge)
-            .join(
-                Call,
-                and_(
-                    Call.account_id == Charge.customer_id,
-                    Call.started_at == Charge.started_at,
-                    Call.call_no == Charge.call_no,
-                ),
-            )
-            .where(Charge.account_id == owner_id)
-        )
-        if chosen.since is not None:
-            found = found.where(Charge.started_at >= chosen.since)
-        if chosen.until is not None:
-            found = found.where(Charge.started_at < chosen.until)
-        if chosen.number_prefix is not None:
-            found = found.where(Call.number.startswith(chosen.number_prefix, autoescape=True))
-        return found
-
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[BookedCall]]:
         async with context.services.db.read() as connection:
             return await pages_of_each(
                 connection,
                 account_ids,
                 request,
-                statement,
-                [Charge.started_at.expression, Charge.call_no.expression],
+                lambda owner_id: select_calls_of(owner_id, chosen),
+                CALL_COLUMNS_SORTED,
                 booked_call,
                 descending=chosen.direction is SortDirection.DESC,
             )
 
     page = await context.loaders.loader(("calls", chosen, request), load_many).load(account_id)
     return page if page is not None else page_of([], request, booked_call)
+
+
+def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[*tuple[Any, ...]]:
+    """The statement of all calls of one account and of what is below it, without the page's range and order."""
+    found = (
+        select(*_CALL_COLUMNS)
+        .select_from(Charge)
+        .join(
+            Call,
+            and_(
+                Call.account_id == Charge.customer_id,
+                Call.started_at == Charge.started_at,
+                Call.call_no == Charge.call_no,
+            ),
+        )
+        .where(Charge.account_id == owner_id)
+    )
+    if chosen.since is not None:
+        found = found.where(Charge.started_at >= chosen.since)
+    if chosen.until is not None:
+        found = found.where(Charge.started_at < chosen.until)
+    if chosen.number_prefix is not None:
+        found = found.where(Call.number.startswith(chosen.number_prefix))
+    return found
 
 
 async def visible_charges(context: RequestContext, call: BookedCall) -> list[ChargeRow]:

@@ -3,22 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 
 from billing.credit import BookedCredit, CreditKind
 from models.tables import Account, CreditTransaction
-from resolvers.access import AccountPath, Viewer, may_see
+from resolvers.access import AccountPath, may_see
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest, page_request, pages_of_each
+from resolvers.visibility import SqlViewer
 
-_COLUMNS = (CreditTransaction.__table__.c.created_at, CreditTransaction.__table__.c.id)
+SORT_COLUMNS = (CreditTransaction.__table__.c.created_at, CreditTransaction.__table__.c.id)
+SORT_KINDS = (datetime, int)
 
 
 @dataclass(frozen=True, slots=True)
 class CreditTransactionRow:
-    """A credit transaction. Amounts are whole units of 0.00001. ``account_path`` ends with the account."""
+    """A credit transaction as one viewer sees it. Amounts are whole units of 0.00001.
+
+    ``account_path`` ends with the account. ``private_remark`` is None for whoever is not on its author's side.
+    """
 
     id: int
     account_id: int
@@ -31,47 +36,70 @@ class CreditTransactionRow:
     private_remark: str | None
     created_by_id: int
 
-    def private_remark_for(self, viewer: Viewer) -> str | None:
-        """The private remark for its author's side: the author and whoever is above it on the account's path."""
-        if self.created_by_id not in self.account_path or viewer.account_id not in self.account_path:
-            return None
-        above = self.account_path.index(viewer.account_id) <= self.account_path.index(self.created_by_id)
-        return self.private_remark if above else None
+
+@dataclass(frozen=True, slots=True)
+class TransactionsRequest:
+    """One page of the transactions of any account, newest first, from ``since`` to before ``until``."""
+
+    VALUES: ClassVar = ("since", "until")
+
+    page: PageRequest
+    since: datetime | None
+    until: datetime | None
 
 
-def transactions_page_request(
-    *, first: int | None, after: str | None, last: int | None, before: str | None
-) -> PageRequest:
-    """The page asked for, newest first. Raises: BadUserInput."""
-    return page_request("transactions", (datetime, int), first=first, after=after, last=last, before=before)
+def transactions_request(
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> TransactionsRequest:
+    """The page asked for. Raises: BadUserInput."""
+    page = page_request("transactions", SORT_KINDS, first=first, after=after, last=last, before=before)
+    return TransactionsRequest(page, since, until)
 
 
 async def transactions_of(
-    context: RequestContext, account_id: int, page: PageRequest, *, since: datetime | None, until: datetime | None
+    context: RequestContext, account_id: int, request: TransactionsRequest
 ) -> Page[CreditTransactionRow]:
-    """One page of the account's own credit transactions, newest first, from ``since`` to before ``until``."""
-    context.require_viewer()
-
-    def transactions(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        statement = _select().where(CreditTransaction.account_id == owner_id)
-        if since is not None:
-            statement = statement.where(CreditTransaction.created_at >= since)
-        if until is not None:
-            statement = statement.where(CreditTransaction.created_at < until)
-        return statement
+    """One page of the account's own credit transactions. Batched with the pages of its siblings."""
+    viewer = SqlViewer.of(context.require_viewer())
 
     async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[CreditTransactionRow]]:
         async with context.services.db.read() as connection:
-            return await pages_of_each(connection, owner_ids, page, transactions, _COLUMNS, _row, descending=True)
+            return await pages_of_each(
+                connection,
+                owner_ids,
+                request.page,
+                lambda owner_id: select_transactions_of(owner_id, request, viewer),
+                SORT_COLUMNS,
+                _row,
+                descending=True,
+            )
 
-    found = await context.loaders.loader(("transactions", page, since, until), load_many).load(account_id)
+    found = await context.loaders.loader(request, load_many).load(account_id)
     assert found is not None
     return found
 
 
+def select_transactions_of(
+    owner_id: ColumnElement[int], request: TransactionsRequest, viewer: SqlViewer
+) -> Select[*tuple[Any, ...]]:
+    """The statement of one account's whole list, without the page's range and order."""
+    statement = _select(viewer).where(CreditTransaction.account_id == owner_id)
+    if request.since is not None:
+        statement = statement.where(CreditTransaction.created_at >= request.since)
+    if request.until is not None:
+        statement = statement.where(CreditTransaction.created_at < request.until)
+    return statement
+
+
 async def booked_transaction(context: RequestContext, booked: BookedCredit) -> CreditTransactionRow:
     """The transaction that was just booked, or answered again."""
-    statement = _select().where(
+    statement = _select(SqlViewer.of(context.require_viewer(scope=None))).where(
         CreditTransaction.account_id == booked.account_id,
         CreditTransaction.created_at == booked.created_at,
         CreditTransaction.id == booked.id,
@@ -84,11 +112,14 @@ async def visible_transaction(context: RequestContext, transaction_id: int) -> C
     """The transaction of this number, or None where the viewer may not see its account."""
     viewer = context.require_viewer()
     async with context.services.db.read() as connection:
-        found = (await connection.execute(_select().where(CreditTransaction.id == transaction_id))).one_or_none()
+        statement = _select(SqlViewer.of(viewer)).where(CreditTransaction.id == transaction_id)
+        found = (await connection.execute(statement)).one_or_none()
     return _row(found) if found is not None and may_see(viewer, tuple(found.account_path)) else None
 
 
-def _select() -> Select[*tuple[Any, ...]]:
+def _select(viewer: SqlViewer) -> Select[*tuple[Any, ...]]:
+    # The private remark is for its author's side: the author and whoever is above it on the account's path.
+    author_depth = func.array_position(Account.path, CreditTransaction.created_by_id)
     return select(
         CreditTransaction.id,
         CreditTransaction.account_id,
@@ -98,7 +129,7 @@ def _select() -> Select[*tuple[Any, ...]]:
         CreditTransaction.amount_units,
         CreditTransaction.balance_after_units,
         CreditTransaction.remark,
-        CreditTransaction.private_remark,
+        case((author_depth >= viewer.depth, CreditTransaction.private_remark)).label("private_remark"),
         CreditTransaction.created_by_id,
     ).join(Account, Account.id == CreditTransaction.account_id)
 

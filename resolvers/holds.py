@@ -19,6 +19,10 @@ from resolvers.call_orders import paths_of, submit
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest, page_of, pages_of_each
 
+# The sort values of lists of holds.
+HOLD_SORT_COLUMNS = (Hold.__table__.c.at, Hold.__table__.c.call_id)
+HOLD_SORT_KINDS = (datetime, str)
+
 # A sequence beyond this is no count of slices of one call.
 SEQUENCE_MAX = 1_000_000
 
@@ -131,29 +135,30 @@ async def holds_page(context: RequestContext, account_id: int, request: PageRequ
     """
     context.require_viewer()
 
-    def statement(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        top = aliased(Account, name="top")
-        return (
-            select(
-                Hold.call_id,
-                Hold.account_id.label("customer_id"),
-                Hold.number,
-                Hold.at,
-                Hold.granted_s.label("held_s"),
-                Hold.held_units[func.cardinality(top.path)].label("held_units"),
-                Hold.expires_at,
-            )
-            .join(top, within(Hold.path, top))
-            .where(top.id == owner_id, Hold.expires_at.is_not(None))
-        )
-
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[HoldRow]]:
-        columns = [Hold.__table__.c.at, Hold.__table__.c.call_id]
         async with context.services.db.read() as connection:
-            return await pages_of_each(connection, account_ids, request, statement, columns, _hold_row)
+            return await pages_of_each(connection, account_ids, request, select_holds_of, HOLD_SORT_COLUMNS, _hold_row)
 
     page = await context.loaders.loader(("holds", request), load_many).load(account_id)
     return page if page is not None else page_of([], request, _hold_row)
+
+
+def select_holds_of(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    """The statement of all holds of one account, without the page's range and order."""
+    top = aliased(Account, name="top")
+    return (
+        select(
+            Hold.call_id,
+            Hold.account_id.label("customer_id"),
+            Hold.number,
+            Hold.at,
+            Hold.granted_s.label("held_s"),
+            Hold.held_units[func.cardinality(top.path)].label("held_units"),
+            Hold.expires_at,
+        )
+        .join(top, within(Hold.path, top))
+        .where(top.id == owner_id, Hold.expires_at.is_not(None))
+    )
 
 
 def _hold_row(row: Any) -> HoldRow:

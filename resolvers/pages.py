@@ -9,10 +9,23 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Select, column, func, literal, select, true, tuple_
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,7 +40,7 @@ SortValue = int | str | datetime | tuple[int, ...]
 Position = tuple[SortValue, ...]
 
 # Against damage and mix-ups, not against forgery: a forged cursor is only a position, it opens nothing.
-_CHECK_BYTES = 4
+CHECK_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,8 @@ class PageRequest:
 
     ``order`` names the list and its order; it is part of every cursor. Hashable, so that it can name a loader.
     """
+
+    VALUES: ClassVar = ("position",)
 
     order: str
     size: int
@@ -89,7 +104,7 @@ def _position(order: str, kinds: Sequence[type], cursor: str) -> Position:
     refusal = BadUserInput("This is no cursor of this list in this order.")
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        check, body = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
+        check, body = raw[:CHECK_BYTES], raw[CHECK_BYTES:]
         values = orjson.loads(body)
         if check != _check(order, body) or not isinstance(values, list) or len(values) != len(kinds):
             raise refusal
@@ -99,7 +114,8 @@ def _position(order: str, kinds: Sequence[type], cursor: str) -> Position:
 
 
 def _check(order: str, body: bytes) -> bytes:
-    return hashlib.blake2s(order.encode() + b"\0" + body, digest_size=_CHECK_BYTES).digest()
+    # SHA-256 because PostgreSQL knows it too: `resolvers.json_text` makes cursors inside statements.
+    return hashlib.sha256(order.encode() + b"\0" + body).digest()[:CHECK_BYTES]
 
 
 def _to_json(value: SortValue) -> Any:
@@ -128,25 +144,30 @@ def keyset(
     columns: Sequence[ColumnElement[Any]],
     *,
     descending: bool = False,
+    one_more: bool = True,
 ) -> Select[*tuple[Any, ...]]:
-    """Add the page's range, order and limit (one row more than asked, which tells whether there are more).
+    """Add the page's range, order and limit; with ``one_more`` a row more than asked, which tells whether there are.
 
     ``columns`` are the sort values, unique together, all in one direction; each row gets them once more as
-    ``sort_0``, ``sort_1`` ... Give the rows to `page_of`.
+    ``sort_0``, ``sort_1`` ... Give the rows to `page_of`. A position may consist of bound parameters.
     """
     downward = descending != request.backward
     if request.position is not None:
-        values = (
-            literal(list(value) if isinstance(value, tuple) else value, column.type)
-            for value, column in zip(request.position, columns, strict=True)
-        )
+        values = (_sort_literal(value, column) for value, column in zip(request.position, columns, strict=True))
         here, there = tuple_(*columns), tuple_(*values)
         statement = statement.where(here < there if downward else here > there)
     return (
         statement.add_columns(*(column.label(f"sort_{index}") for index, column in enumerate(columns)))
         .order_by(*(column.desc() if downward else column.asc() for column in columns))
-        .limit(request.size + 1)
+        # In the text and not a parameter: of a number it does not know the planner expects a tenth of all rows.
+        .limit(literal_column(str(request.size + one_more), BigInteger))
     )
+
+
+def _sort_literal(value: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(value, BindParameter):
+        return type_coerce(value, column.type)
+    return literal(list(value) if isinstance(value, tuple) else value, column.type)
 
 
 def page_of(found: Sequence[Any], request: PageRequest, row: Callable[[Any], Row]) -> Page[Row]:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.accounts import AccountRow, visible_account_by_username
+from billing.texts import is_storable
+from resolvers.accounts import NO_ACCOUNT, AccountRow, OneAccount, visible_account_by_username
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput
 from schema.account_calls import AccountCalls
@@ -16,6 +17,7 @@ from schema.call_limits import AccountCallLimits
 from schema.credit_transaction import AccountCredit
 from schema.hold import AccountHolds
 from schema.info import Info
+from schema.list_requests import asks
 from schema.low_balance import AccountLowBalance
 from schema.node import Node, findable, global_id, number_of, whole_number
 from schema.rates import AccountRates
@@ -110,6 +112,16 @@ async def _find(context: RequestContext, key: str) -> Account | None:
     return await load_account(context, whole_number(key))
 
 
+@asks("Query", "account")
+def account_request(id: str | None = None, username: str | None = None) -> OneAccount:
+    """What the arguments of `account` ask for. Raises: BadUserInput."""
+    if (id is None) == (username is None):
+        raise BadUserInput("Give `id` or `username`, one of them.")
+    if username is not None and is_storable(username):
+        return OneAccount(None, username)
+    return OneAccount(number_of("Account", id) or NO_ACCOUNT, None)
+
+
 @strawberry.type
 class AccountQueries:
     @strawberry.field(description="The signed-in account; of an API token, its owner.")
@@ -128,9 +140,8 @@ class AccountQueries:
         username: Annotated[str | None, strawberry.argument(description="Its full username, in any case.")] = None,
     ) -> Account | None:
         info.context.require_viewer()
-        if (id is None) == (username is None):
-            raise BadUserInput("Give `id` or `username`, one of them.")
-        if username is None:
-            return await load_account(info.context, number_of("Account", id))
-        row = await visible_account_by_username(info.context, username)
+        wanted = account_request(id, username)
+        if wanted.username is None:
+            return await load_account(info.context, wanted.account_id)
+        row = await visible_account_by_username(info.context, wanted.username)
         return None if row is None else Account.of(row)

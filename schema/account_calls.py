@@ -10,6 +10,7 @@ from schema.account_row import HasAccountRow
 from schema.calls import Call
 from schema.enums import graphql_enum
 from schema.info import Info
+from schema.list_requests import asks
 from schema.pagination import After, Before, Connection, First, Last, connection, page_request
 
 SortDirection = graphql_enum(
@@ -18,6 +19,31 @@ SortDirection = graphql_enum(
     description="Which end of a list in time comes first.",
     values={"ASC": "The oldest first.", "DESC": "The newest first."},
 )
+
+
+@asks("Account", "calls")
+def calls_request(
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    number: str | None = None,
+    direction: call_reads.SortDirection = call_reads.SortDirection.DESC,
+) -> call_reads.CallsRequest:
+    """What the arguments of `calls` ask for. Raises: BadUserInput."""
+    chosen = call_reads.call_filter(since, until, number, direction)
+    page = page_request(
+        chosen.order,
+        call_reads.CALL_SORT_KINDS,
+        first=first,
+        after=after,
+        last=last,
+        before=before,
+        size_max=call_reads.CALLS_PAGE_SIZE_MAX,
+    )
+    return call_reads.CallsRequest(page, chosen)
 
 
 @strawberry.type
@@ -45,15 +71,6 @@ class AccountCalls(HasAccountRow):
         ] = call_reads.SortDirection.DESC,
     ) -> Connection[Call]:
         info.context.require_viewer()
-        chosen = call_reads.call_filter(since, until, number, direction)
-        page = page_request(
-            chosen.order,
-            (datetime, int),
-            first=first,
-            after=after,
-            last=last,
-            before=before,
-            size_max=call_reads.CALLS_PAGE_SIZE_MAX,
-        )
-        rows = await call_reads.calls_page(info.context, self.row.id, chosen, page)
-        return connection(rows, page, Call.of)
+        request = calls_request(first, after, last, before, since, until, number, direction)
+        rows = await call_reads.calls_page(info.context, self.row.id, request.chosen, request.page)
+        return connection(rows, request.page, Call.of)

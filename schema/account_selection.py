@@ -42,7 +42,7 @@ def chosen_filter(wanted: AccountFilter | None) -> account_lists.AccountFilter:
     """The filter as the resolvers take it."""
     if wanted is None:
         return account_lists.AccountFilter()
-    return account_lists.AccountFilter(wanted.search, wanted.is_reseller, wanted.blocked)
+    return account_lists.AccountFilter(wanted.search or None, wanted.is_reseller, wanted.blocked)
 
 
 def chosen_order(wanted: AccountOrder | None, default: account_lists.AccountOrderField) -> account_lists.AccountOrder:

@@ -11,14 +11,48 @@ from resolvers.account_lists import (
     CUSTOMERS,
     DESCENDANTS,
     AccountOrderField,
-    account_page_request,
-    customers_of,
-    descendants_of,
+    AccountsRequest,
+    accounts_of,
+    accounts_request,
 )
 from schema.account_row import HasAccountRow, LazyAccount, load_account
 from schema.account_selection import Filter, OrderBy, chosen_filter, chosen_order
 from schema.info import Info
+from schema.list_requests import asks
 from schema.pagination import After, Before, Connection, First, Last, connection
+
+
+@asks("Account", "customers")
+def customers_request(
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    filter: Filter = None,
+    order_by: OrderBy = None,
+) -> AccountsRequest:
+    """What the arguments of `customers` ask for. Raises: BadUserInput."""
+    order = chosen_order(order_by, AccountOrderField.USERNAME)
+    wanted = chosen_filter(filter)
+    return accounts_request(CUSTOMERS, order, wanted, first=first, after=after, last=last, before=before)
+
+
+@asks("Account", "descendants")
+def descendants_request(
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    max_depth: int | None = None,
+    filter: Filter = None,
+    order_by: OrderBy = None,
+) -> AccountsRequest:
+    """What the arguments of `descendants` ask for. Raises: BadUserInput."""
+    order = chosen_order(order_by, AccountOrderField.PATH)
+    wanted = chosen_filter(filter)
+    return accounts_request(
+        DESCENDANTS, order, wanted, first=first, after=after, last=last, before=before, depth_max=max_depth
+    )
 
 
 @strawberry.type
@@ -54,10 +88,8 @@ class AccountTree(HasAccountRow):
     ) -> Connection[LazyAccount]:
         from schema.account import Account
 
-        order = chosen_order(order_by, AccountOrderField.USERNAME)
-        page = account_page_request(CUSTOMERS, order, first=first, after=after, last=last, before=before)
-        rows = await customers_of(info.context, self.row.id, page, order, chosen_filter(filter))
-        return connection(rows, page, Account.of)
+        request = customers_request(first, after, last, before, filter, order_by)
+        return connection(await accounts_of(info.context, self.row.id, request), request.page, Account.of)
 
     @strawberry.field(
         description="Every account below it, at any depth; in tree order unless `orderBy` says otherwise."
@@ -77,10 +109,8 @@ class AccountTree(HasAccountRow):
     ) -> Connection[LazyAccount]:
         from schema.account import Account
 
-        order = chosen_order(order_by, AccountOrderField.PATH)
-        page = account_page_request(DESCENDANTS, order, first=first, after=after, last=last, before=before)
-        rows = await descendants_of(info.context, self.row.id, page, order, chosen_filter(filter), depth_max=max_depth)
-        return connection(rows, page, Account.of)
+        request = descendants_request(first, after, last, before, max_depth, filter, order_by)
+        return connection(await accounts_of(info.context, self.row.id, request), request.page, Account.of)
 
     @strawberry.field(description="How many direct customers it has.")
     async def customer_count(self, info: Info) -> int:

@@ -7,14 +7,16 @@ import strawberry
 
 from billing import charge_order
 from billing.charge_order import BookedCall
+from billing.texts import is_storable
 from resolvers import calls
 from resolvers.call_adjustments import AdjustmentRow, refund_by_level, visible_adjustments
-from resolvers.calls import ChargeRow
+from resolvers.calls import NO_CALL, ChargeRow
 from resolvers.context import RequestContext
 from schema.account_row import LazyAccount, load_account
 from schema.call_adjustment import CallAdjustment
 from schema.enums import graphql_enum
 from schema.info import Info
+from schema.list_requests import asks
 from schema.node import Node, findable, global_id
 from schema.scalars import Money, Price
 
@@ -138,6 +140,12 @@ async def _load_call(context: RequestContext, call_id: str) -> Call | None:
 
 
 findable("Call")(_load_call)
+
+
+@asks("Query", "call")
+def call_request(call_id: str) -> calls.OneCall:
+    """What the arguments of `call` ask for."""
+    return calls.OneCall(call_id if is_storable(call_id) else NO_CALL)
 
 
 @strawberry.type

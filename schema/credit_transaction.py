@@ -9,13 +9,15 @@ from billing import credit
 from resolvers.context import RequestContext
 from resolvers.credit_transactions import (
     CreditTransactionRow,
+    TransactionsRequest,
     transactions_of,
-    transactions_page_request,
+    transactions_request,
     visible_transaction,
 )
 from schema.account_row import HasAccountRow, LazyAccount, load_account
 from schema.enums import graphql_enum
 from schema.info import Info
+from schema.list_requests import asks
 from schema.node import Node, findable, global_id, whole_number
 from schema.pagination import After, Before, Connection, First, Last, connection
 from schema.scalars import Money
@@ -40,12 +42,11 @@ class CreditTransaction(Node):
     balance_after: Money = strawberry.field(description="The balance right after it.")
     kind: CreditKind = strawberry.field(description="How it came about.")  # type: ignore[valid-type]
     remark: str | None = strawberry.field(description="The remark that the customer sees as well.")
+    private_remark: str | None = strawberry.field(
+        description="The remark for the author's side: null for the customer and for everybody else."
+    )
     created_at: datetime = strawberry.field(description="When it was booked.")
     row: strawberry.Private[CreditTransactionRow]
-
-    @strawberry.field(description="The remark for the author's side: null for the customer and for everybody else.")
-    def private_remark(self, info: Info) -> str | None:
-        return self.row.private_remark_for(info.context.require_viewer(scope=None))
 
     @strawberry.field(description="The account whose balance it changed.")
     async def account(self, info: Info) -> LazyAccount:
@@ -65,6 +66,7 @@ class CreditTransaction(Node):
             balance_after=Money(row.balance_after_units),
             kind=row.kind,
             remark=row.remark,
+            private_remark=row.private_remark,
             created_at=row.created_at,
             row=row,
         )
@@ -75,6 +77,19 @@ async def _find(context: RequestContext, key: str) -> CreditTransaction | None:
     number = whole_number(key)
     row = None if number is None else await visible_transaction(context, number)
     return None if row is None else CreditTransaction.of(row)
+
+
+@asks("Account", "transactions")
+def account_transactions_request(
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> TransactionsRequest:
+    """What the arguments of `transactions` ask for. Raises: BadUserInput."""
+    return transactions_request(first=first, after=after, last=last, before=before, since=since, until=until)
 
 
 @strawberry.type
@@ -94,6 +109,6 @@ class AccountCredit(HasAccountRow):
             datetime | None, strawberry.argument(description="Only those booked before this time.")
         ] = None,
     ) -> Connection[CreditTransaction]:
-        page = transactions_page_request(first=first, after=after, last=last, before=before)
-        rows = await transactions_of(info.context, self.row.id, page, since=since, until=until)
-        return connection(rows, page, CreditTransaction.of)
+        request = account_transactions_request(first, after, last, before, since, until)
+        rows = await transactions_of(info.context, self.row.id, request)
+        return connection(rows, request.page, CreditTransaction.of)

@@ -37,7 +37,14 @@ def execute_coerced(
     schema: GraphQLSchema, operation: Operation, variables: VariableValues, context: Any
 ) -> ExecutionResult | Awaitable[ExecutionResult]:
     """Execute a query or a mutation whose variables are coerced already: `graphql.execute` less its first half."""
-    executor = EventExecutor(
+    # It would be several results with @defer or @stream, which the schema does not have.
+    executor = executor_of(schema, operation, variables, context)
+    return cast("ExecutionResult | Awaitable[ExecutionResult]", executor.execute_operation())
+
+
+def executor_of(schema: GraphQLSchema, operation: Operation, variables: VariableValues, context: Any) -> EventExecutor:
+    """An executor of an operation whose variables are coerced already."""
+    return EventExecutor(
         schema,
         {name: fragment.definition for name, fragment in operation.fragments.items()},
         operation.fragments,
@@ -50,5 +57,3 @@ def execute_coerced(
         default_field_resolver,
         is_awaitable=optimized_is_awaitable,
     )
-    # It would be several results with @defer or @stream, which the schema does not have.
-    return cast("ExecutionResult | Awaitable[ExecutionResult]", executor.execute_operation())

@@ -5,9 +5,11 @@ from datetime import datetime
 import strawberry
 
 from billing import hold_order
-from resolvers.holds import HoldRow, holds_page
+from resolvers.holds import HOLD_SORT_KINDS, HoldRow, holds_page
+from resolvers.pages import PageRequest
 from schema.account_row import HasAccountRow, LazyAccount, load_account
 from schema.info import Info
+from schema.list_requests import asks
 from schema.pagination import After, Before, Connection, First, Last, connection, page_request
 from schema.scalars import Money, Price
 
@@ -69,11 +71,19 @@ class Hold:
         )
 
 
+@asks("Account", "holds")
+def holds_request(
+    first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
+) -> PageRequest:
+    """What the arguments of `holds` ask for. Raises: BadUserInput."""
+    return page_request("holds", HOLD_SORT_KINDS, first=first, after=after, last=last, before=before)
+
+
 @strawberry.type
 class AccountHolds(HasAccountRow):
     @strawberry.field(description="What is held of it for running calls, of its own and below it; the oldest first.")
     async def holds(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Hold]:
-        page = page_request("holds", (datetime, str), first=first, after=after, last=last, before=before)
+        page = holds_request(first, after, last, before)
         return connection(await holds_page(info.context, self.row.id, page), page, Hold.of)

@@ -61,6 +61,18 @@ def findable(kind: str) -> Callable[[Find], Find]:
     return register
 
 
+def findable_kinds() -> frozenset[str]:
+    """The kinds of objects that `find` finds."""
+    return frozenset(_FIND)
+
+
+async def find(context: RequestContext, id: str) -> Node | None:
+    """The object with this global id; None where there is none, or not for this viewer."""
+    parts = split_id(id)
+    find_one = _FIND.get(parts[0]) if parts is not None else None
+    return None if parts is None or find_one is None else await find_one(context, parts[1])
+
+
 @strawberry.type
 class NodeQueries:
     @strawberry.field(description="Any object by its global id; null where there is none, or not for this viewer.")
@@ -68,6 +80,4 @@ class NodeQueries:
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
     ) -> Node | None:
         info.context.require_viewer()
-        parts = split_id(id)
-        find = _FIND.get(parts[0]) if parts is not None else None
-        return None if parts is None or find is None else await find(info.context, parts[1])
+        return await find(info.context, id)

@@ -1,37 +1,47 @@
 """One operation of a checked document, with whatever can be worked out before its variables are known."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, OperationType, Undefined
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
-from graphql.language import DocumentNode
+from graphql.language import DirectiveNode, DocumentNode, VariableDefinitionNode, VariableNode, Visitor, visit
 from graphql.type import is_non_null_type
+from graphql.utilities.coerce_input_value import coerce_default_value
 
 from schema.input_coercion import Coerce, compiled
 
+# What comes of a nullable variable without a default that is not given.
+_NOTHING = object()
+
 
 class _Variable(NamedTuple):
-    """``may_be_absent``: it is nullable and has no default, so nothing comes of it where it is not given."""
+    """``absent`` is what comes of it where it is not given: `_NOTHING`, a default, or `Undefined` for a mistake."""
 
     name: str
     signature: GraphQLVariableSignature
     coerce: Coerce
-    may_be_absent: bool
+    absent: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them."""
+    """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them.
+
+    ``including`` are the variables that @skip and @include depend on. ``kept`` is for whoever executes the operation
+    to keep what it has worked out, for as long as the operation is remembered.
+    """
 
     document: DocumentNode
     name: str | None
     definition: OperationDefinitionNode
     fragments: Mapping[str, FragmentDetails]
     variables: tuple[_Variable, ...]
+    including: tuple[str, ...]
+    kept: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     @property
     def type(self) -> OperationType:
@@ -42,11 +52,13 @@ class Operation:
         """The variables as graphql-core coerces them; None where it has to be asked (see `schema.input_coercion`)."""
         sources = {}
         coerced = {}
-        for name, signature, coerce, may_be_absent in self.variables:
+        for name, signature, coerce, absent in self.variables:
             value = values.get(name, Undefined)
             if value is Undefined:
-                if not may_be_absent:
+                if absent is Undefined:
                     return None
+                if absent is not _NOTHING:
+                    coerced[name] = absent
                 sources[name] = VariableValueSource(signature)
                 continue
             try:
@@ -66,8 +78,11 @@ def operations_of(schema: GraphQLSchema, document: DocumentNode) -> tuple[Operat
         for node in document.definitions
         if isinstance(node, FragmentDefinitionNode)
     }
+    including = _including(document)
     return tuple(
-        Operation(document, node.name.value if node.name else None, node, fragments, _variables(schema, node))
+        Operation(
+            document, node.name.value if node.name else None, node, fragments, _variables(schema, node), including
+        )
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode)
     )
@@ -78,6 +93,28 @@ def _variables(schema: GraphQLSchema, definition: OperationDefinitionNode) -> tu
     for node in definition.variable_definitions or ():
         signature = get_variable_signature(schema, node)
         assert isinstance(signature, GraphQLVariableSignature), "validation lets variables have input types only"
-        may_be_absent = node.default_value is None and not is_non_null_type(signature.type)
-        variables.append(_Variable(signature.name, signature, compiled(signature.type), may_be_absent))
+        variables.append(_Variable(signature.name, signature, compiled(signature.type), _absent(node, signature)))
     return tuple(variables)
+
+
+def _absent(node: VariableDefinitionNode, signature: GraphQLVariableSignature) -> Any:
+    if node.default_value is None:
+        return Undefined if is_non_null_type(signature.type) else _NOTHING
+    try:
+        return coerce_default_value(signature)
+    except TypeError:  # graphql-core meets it again and knows what to say
+        return Undefined
+
+
+def _including(document: DocumentNode) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+
+    class Directives(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+            if node.name.value in ("skip", "include"):
+                for argument in node.arguments or ():
+                    if isinstance(argument.value, VariableNode):
+                        names[argument.value.name.value] = None
+
+    visit(document, Directives())
+    return tuple(names)

@@ -10,22 +10,34 @@ from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any, cast
 
+import orjson
 import strawberry
 from graphql import ExecutionResult as CoreResult
 from graphql import GraphQLError, execute, subscribe
 from graphql import OperationType as CoreOperationType
+from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from schema.compiled_reads import CompiledReads
 from schema.document_limits import DocumentLimits
 from schema.documents import Documents
 from schema.execution import EventExecutor, execute_coerced
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
 
+_QUERY = CoreOperationType.QUERY
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
+
+
+class EncodedResult(ExecutionResult):
+    """A result without errors whose ``data`` is JSON already."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data=orjson.Fragment(data), errors=None)  # type: ignore[arg-type]
+        self.encoded = data
 
 
 class ServiceSchema(strawberry.Schema):
@@ -54,6 +66,7 @@ class ServiceSchema(strawberry.Schema):
             scalar_overrides=scalar_overrides,
             execution_context_class=EventExecutor,
         )
+        self._reads = CompiledReads(self, self._schema)
         self._documents = Documents(self._schema, limits or DocumentLimits())
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
@@ -64,23 +77,36 @@ class ServiceSchema(strawberry.Schema):
         """Execute a query or a mutation. Never raises: what goes wrong is in the result."""
         try:
             coerced = operation.coerced(variables or {})
-            if coerced is not None:
-                result = execute_coerced(self._schema, operation, coerced, context)
-            else:
-                result = execute(
-                    self._schema,
-                    operation.document,
-                    variable_values=variables,
-                    operation_name=operation.name,
-                    context_value=context,
-                    is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-                    executor_class=EventExecutor,
-                )
-            if isawaitable(result):
-                result = await result
+            if coerced is not None and operation.type is _QUERY:
+                data = await self._reads.data(operation, coerced, context)
+                if data is not None:
+                    return EncodedResult(data)
+            return await self._run_by_resolvers(operation, coerced, variables, context)
         except Exception as error:
             return _refused([failure_of(error)], context)
-        return _answer(result, context)
+
+    async def run_by_resolvers(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Any
+    ) -> ExecutionResult:
+        """`run`, with every field answered by its resolver."""
+        return await self._run_by_resolvers(operation, operation.coerced(variables or {}), variables, context)
+
+    async def _run_by_resolvers(
+        self, operation: Operation, coerced: VariableValues | None, variables: dict[str, Any] | None, context: Any
+    ) -> ExecutionResult:
+        if coerced is not None:
+            result = execute_coerced(self._schema, operation, coerced, context)
+        else:
+            result = execute(
+                self._schema,
+                operation.document,
+                variable_values=variables,
+                operation_name=operation.name,
+                context_value=context,
+                is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
+                executor_class=EventExecutor,
+            )
+        return _answer(await result if isawaitable(result) else result, context)
 
     async def events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
@@ -129,7 +155,10 @@ class ServiceSchema(strawberry.Schema):
             return _refused(refused.errors, context_value)
         if operation.type is _SUBSCRIPTION:
             return _refused([subscriptions_need_a_stream()], context_value)
-        return await self.run(operation, variable_values, context_value)
+        result = await self.run(operation, variable_values, context_value)
+        if isinstance(result, EncodedResult):
+            return ExecutionResult(data=orjson.loads(result.encoded), errors=None)
+        return result
 
     async def stream(
         self,

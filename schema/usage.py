@@ -5,9 +5,10 @@ from typing import Annotated
 
 import strawberry
 
-from resolvers.account_figures import usage
+from resolvers.account_figures import UsageRequest, usage, usage_request
 from schema.account_row import HasAccountRow
 from schema.info import Info
+from schema.list_requests import asks
 from schema.scalars import BigInt, Money
 
 
@@ -17,6 +18,12 @@ class Usage:
     duration_seconds: BigInt = strawberry.field(description="Talked seconds, summed over the calls.")
     charged: Money = strawberry.field(description="What the account itself pays for these calls, less refunds.")
     refunded: Money = strawberry.field(description="What refunds of these calls gave back to the account itself.")
+
+
+@asks("Account", "usage")
+def account_usage_request(since: date | None = None, until: date | None = None) -> UsageRequest:
+    """What the arguments of `usage` ask for, as of today. Raises: BadUserInput."""
+    return usage_request(since, until)
 
 
 @strawberry.type
@@ -30,7 +37,7 @@ class AccountUsage(HasAccountRow):
         ] = None,
         until: Annotated[date | None, strawberry.argument(description="The last day; by default today.")] = None,
     ) -> Usage:
-        found = await usage(info.context, self.row.id, since, until)
+        found = await usage(info.context, self.row.id, account_usage_request(since, until))
         return Usage(
             calls=BigInt(found.calls),
             duration_seconds=BigInt(found.duration_s),

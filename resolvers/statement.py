@@ -1,0 +1,150 @@
+"""The statement compiler: a selection of fields becomes one SQL statement whose answer is the JSON of that selection.
+
+Each object is one text expression over the rows of a subquery; a list aggregates its objects' texts, and what lies
+inside an object is a scalar subquery on its row. So PostgreSQL walks the tree once, and the answer is ready to send.
+`resolvers.read_table` says for each field which expression it is. A field that is not there is written as a mark
+(see `MARK`), in whose place whoever asked puts what the ordinary resolver answers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Subquery, func, literal_column, null, select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+
+from resolvers import json_text
+from resolvers.json_text import Json, joined, json_of
+
+_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+
+# In JSON text a control character is always escaped, so these bytes can be nothing but a mark:
+# MARK, the number of the field in `Statement.left_out`, MARK_KEY, the global id of the object, MARK.
+MARK = "\x01"
+MARK_KEY = "\x02"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selected:
+    """A field that is asked for: its key in the answer, the type it belongs to, and what is selected of its value.
+
+    ``slot`` is the place of what its arguments ask for among the requests of the operation; None without arguments.
+    ``node`` is the caller's own, to answer the field in another way.
+    """
+
+    key: str
+    type_name: str
+    name: str
+    slot: int | None
+    inner: tuple["Selected", ...]
+    node: Any = None
+
+
+class NotCompiled(Exception):
+    """A field that no statement can answer, of an object that cannot be found again by its id."""
+
+
+class Rows:
+    """The rows of one subquery; a column of it is an attribute. Named by text, so any depth below may refer to it."""
+
+    def __init__(self, alias: str, statement: Select[*tuple[Any, ...]]) -> None:
+        self._alias = alias
+        self._types = {column.key: column.type for column in statement.selected_columns}
+
+    def __getattr__(self, name: str) -> ColumnElement[Any]:
+        return literal_column(f"{self._alias}.{name}", self._types[name])
+
+
+# How a field of an object is written: from the compiler, the object's row and the field that is asked for.
+FieldWriter = Callable[["Compiler", Rows, Selected], Json]
+ReadTable = Mapping[str, Mapping[str, FieldWriter]]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL that answers one row. ``columns`` are the root fields whose JSON its columns are; others have no statement.
+
+    ``parameters`` are the names of ``$1``, ``$2`` ..., each with its value where the statement itself sets it.
+    ``left_out`` are the fields that marks stand for.
+    """
+
+    sql: str
+    parameters: tuple[tuple[str, Any], ...]
+    columns: tuple[Selected, ...]
+    left_out: tuple[Selected, ...]
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Makes one statement. ``requests`` are what arguments ask for, with parameters in place of their values.
+
+    ``findable`` are the types whose objects are found again by their id, so that a mark can stand for a field of them.
+    """
+
+    table: ReadTable
+    requests: Sequence[Any]
+    findable: frozenset[str]
+    left_out: list[Selected] = field(default_factory=list)
+    _aliases: int = 0
+
+    def statement(self, roots: Sequence[Selected]) -> Statement | None:
+        """The statement of those root fields that can have one; None where none can."""
+        nothing = Rows("", select(null().label("nothing")))
+        texts: dict[Selected, ColumnElement[str]] = {}
+        for root in roots:
+            left_out = list(self.left_out)
+            try:
+                texts[root] = joined(self._field("Query", nothing, root))
+            except NotCompiled:
+                self.left_out = left_out
+        if not texts:
+            return None
+        compiled = select(*texts.values()).compile(dialect=_DIALECT)
+        names = compiled.positiontup or ()
+        parameters = tuple((name, compiled.binds[name].effective_value) for name in names)
+        return Statement(str(compiled), parameters, tuple(texts), tuple(self.left_out))
+
+    def request(self, selected: Selected) -> Any:
+        """What the arguments of a field ask for."""
+        assert selected.slot is not None
+        return self.requests[selected.slot]
+
+    def object(self, type_name: str, rows: Rows, selected: Selected) -> Json:
+        """The object of one row, with the fields that are selected of it."""
+        return json_text.object_of((inner.key, self._field(type_name, rows, inner)) for inner in selected.inner)
+
+    def _field(self, type_name: str, rows: Rows, selected: Selected) -> Json:
+        if selected.name == "__typename":
+            return [json_of(type_name)]
+        write = self.table[type_name].get(selected.name)
+        return self._mark(type_name, rows, selected) if write is None else write(self, rows, selected)
+
+    def _mark(self, type_name: str, rows: Rows, selected: Selected) -> Json:
+        if type_name not in self.findable:
+            raise NotCompiled(f"{type_name}.{selected.name}")
+        self.left_out.append(selected)
+        id_json = self.table[type_name]["id"](self, rows, selected)
+        return [f"{MARK}{len(self.left_out) - 1}{MARK_KEY}", *id_json, MARK]
+
+    def one(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
+        """The object of the statement's only row, or null where it has none."""
+        rows, source = self.rows(statement)
+        found = select(joined(self.object(type_name, rows, selected))).select_from(source)
+        return [func.coalesce(found.scalar_subquery(), json_text.constant("null"))]
+
+    def many(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
+        """A list of the statement's rows, in their order."""
+        rows, source = self.rows(statement)
+        items = json_text.listed(joined(self.object(type_name, rows, selected)))
+        return [select(joined(items)).select_from(source).scalar_subquery()]
+
+    def row(self, statement: Select[*tuple[Any, ...]], write: Callable[[Rows], Json]) -> Json:
+        """What ``write`` makes of the statement's only row; the statement always has one."""
+        rows, source = self.rows(statement)
+        return [select(joined(write(rows))).select_from(source).scalar_subquery()]
+
+    def rows(self, statement: Select[*tuple[Any, ...]]) -> tuple[Rows, Subquery]:
+        """The statement as a subquery with a name of its own."""
+        self._aliases += 1
+        alias = f"r{self._aliases}"
+        return Rows(alias, statement), statement.subquery(alias)

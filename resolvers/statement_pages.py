@@ -1,0 +1,117 @@
+"""Connections inside a statement: one page of a list, with its cursors and what lies around it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+
+from resolvers import json_text
+from resolvers.json_text import Json, joined, json_of
+from resolvers.pages import PageRequest, keyset
+from resolvers.statement import Compiler, NotCompiled, Selected
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A whole list and the page of it that is asked for; ``columns`` and ``kinds`` as for `resolvers.pages`."""
+
+    statement: Select[*tuple[Any, ...]]
+    page: PageRequest
+    columns: Sequence[ColumnElement[Any]]
+    kinds: Sequence[type]
+    descending: bool = False
+
+
+def connection_json(compiler: Compiler, type_name: str, listing: Listing, selected: Selected) -> Json:
+    """The page as a connection of ``type_name``, with as much of it as is selected. Raises: NotCompiled."""
+    return _Connection(compiler, type_name, listing, selected).json()
+
+
+class _Connection:
+    def __init__(self, compiler: Compiler, type_name: str, listing: Listing, selected: Selected) -> None:
+        self._compiler = compiler
+        self._type_name = type_name
+        self._listing = listing
+        self._selected = selected
+        page = listing.page
+        info = {one.name for inner in selected.inner if inner.name == "pageInfo" for one in inner.inner}
+        # Whether there is more has to be asked in the direction of the page; behind it the cursor tells.
+        self._one_more = ("hasPreviousPage" if page.backward else "hasNextPage") in info
+        statement = keyset(
+            listing.statement, page, listing.columns, descending=listing.descending, one_more=self._one_more
+        )
+        self._rows, self._source = compiler.rows(statement)
+        if self._one_more or page.backward or info & {"startCursor", "endCursor"}:
+            numbered = select(self._source, func.row_number().over().label("place"), func.count().over().label("found"))
+            self._rows, self._source = compiler.rows(numbered)
+
+    def json(self) -> Json:
+        """The whole connection, as a subquery on whatever rows are around it."""
+        members = json_text.object_of((inner.key, self._member(inner)) for inner in self._selected.inner)
+        return [select(joined(members)).select_from(self._source).scalar_subquery()]
+
+    def _member(self, selected: Selected) -> Json:
+        match selected.name:
+            case "nodes":
+                return self._list(self._compiler.object(self._type_name, self._rows, selected))
+            case "edges":
+                return self._list(json_text.object_of((inner.key, self._of_edge(inner)) for inner in selected.inner))
+            case "pageInfo":
+                return json_text.object_of((inner.key, self._of_page_info(inner)) for inner in selected.inner)
+            case "__typename":
+                return [json_of(f"{self._type_name}Connection")]
+        raise NotCompiled(f"{self._type_name}Connection.{selected.name}")
+
+    def _list(self, item: Json) -> Json:
+        # PostgreSQL aggregates the rows of a sorted subquery in their order.
+        text = joined(item)
+        if self._listing.page.backward:
+            text = json_text.listed_in_order(text, self._rows.place.desc())
+        opened, items, closed = json_text.listed(text)
+        assert isinstance(items, ColumnElement)
+        if self._one_more:
+            items = items.filter(self._rows.place <= self._size())
+        return [opened, items, closed]
+
+    def _of_edge(self, selected: Selected) -> Json:
+        match selected.name:
+            case "node":
+                return self._compiler.object(self._type_name, self._rows, selected)
+            case "cursor":
+                return ['"', self._cursor(), '"']
+            case "__typename":
+                return [json_of(f"{self._type_name}Edge")]
+        raise NotCompiled(f"{self._type_name}Edge.{selected.name}")
+
+    def _of_page_info(self, selected: Selected) -> Json:
+        page = self._listing.page
+        beyond = [json_of(page.position is not None)]
+        match selected.name:
+            case "hasNextPage":
+                return beyond if page.backward else self._more()
+            case "hasPreviousPage":
+                return self._more() if page.backward else beyond
+            case "startCursor":
+                return self._end_cursor(first=not page.backward)
+            case "endCursor":
+                return self._end_cursor(first=page.backward)
+            case "__typename":
+                return [json_of("PageInfo")]
+        raise NotCompiled(f"PageInfo.{selected.name}")
+
+    def _more(self) -> Json:
+        return json_text.boolean(func.count() > self._size())
+
+    def _end_cursor(self, *, first: bool) -> Json:
+        """The cursor of the first or the last row as they were read; null where there is none."""
+        place = json_text.whole(1) if first else func.least(self._rows.found, self._size())
+        text = func.max(self._cursor()).filter(self._rows.place == place)
+        return json_text.nullable(lambda value: ('"', value, '"'))(text)
+
+    def _cursor(self) -> ColumnElement[str]:
+        values = [getattr(self._rows, f"sort_{index}") for index in range(len(self._listing.columns))]
+        return json_text.cursor(self._listing.page.order, values, self._listing.kinds)
+
+    def _size(self) -> ColumnElement[int]:
+        return json_text.whole(self._listing.page.size)

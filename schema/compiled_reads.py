@@ -1,0 +1,264 @@
+"""Queries answered by one statement: a document's fields become SQL once, a request binds its variables and viewer.
+
+What the statement leaves out (see `resolvers.read_table`) the ordinary resolvers answer, field by field, and their
+JSON is put in its place. Only answers without any error are made here: whatever goes wrong, or is not sure, is left
+to the ordinary execution, which knows what to say.
+"""
+
+import asyncio
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import isawaitable
+from typing import Any
+
+import orjson
+from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
+from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues, get_argument_values
+from graphql.language import ListValueNode, ObjectValueNode, ValueNode, VariableNode
+from graphql.pyutils import Path
+from strawberry.schema import Schema
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from billing.tokens import Scope
+from resolvers.context import RequestContext
+from resolvers.read_table import CURRENCY, READ_TABLE
+from resolvers.request_errors import RequestError
+from resolvers.request_values import bindable, parameter_name, values_of, with_parameters
+from resolvers.statement import MARK, MARK_KEY, Compiler, Selected, Statement
+from resolvers.visibility import viewer_values
+from schema.execution import EventExecutor, executor_of
+from schema.list_requests import request_maker
+from schema.node import find, findable_kinds
+from schema.operation import Operation
+
+# Larger selections take the ordinary way: to make their statement would hold up everybody else.
+_FIELDS_MAX = 400
+# Kept for each operation: selections by the variables of @skip and @include, statements by the forms of its requests.
+_OUTLINES_MAX = 8
+_STATEMENTS_MAX = 16
+
+_MARK = MARK.encode()
+_MARK_KEY = MARK_KEY.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A field with arguments. ``constants`` are its arguments where none depends on a variable, else None."""
+
+    details: FieldDetails
+    definition: Any
+    strawberry_field: StrawberryField
+    make_request: Any
+    constants: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class _Outline:
+    """The fields of an operation, once it is known which of them are included; ``roots`` in their sequence."""
+
+    roots: tuple[Selected, ...]
+    slots: tuple[_Slot, ...]
+    statements: dict[Hashable, Statement | None] = field(default_factory=dict)
+
+
+class _Ordinary(Exception):
+    """This request takes the ordinary way."""
+
+
+class CompiledReads:
+    """Answers the queries of one schema."""
+
+    def __init__(self, strawberry_schema: Schema, schema: GraphQLSchema) -> None:
+        self._strawberry = strawberry_schema
+        self._schema = schema
+
+    async def data(self, operation: Operation, variables: VariableValues, context: RequestContext) -> bytes | None:
+        """The JSON of ``data``; None where the ordinary execution has to answer. Raises: a database outage."""
+        viewer = context.viewer
+        if viewer is None or Scope.READ not in viewer.scopes:
+            return None
+        try:
+            outline = self._outline(operation, variables)
+            if outline is None:
+                return None
+            values, forms, requests = self._bound(outline, variables)
+            statement = _kept_statement(outline, forms, requests)
+            if statement is None:
+                return None
+            values |= {**viewer_values(viewer), CURRENCY: context.services.rules.currency}
+            arguments = [values.get(name, constant) for name, constant in statement.parameters]
+            row = await context.services.db.read_row(statement.sql, arguments)
+            return await self._completed(operation, outline, statement, row, variables, context)
+        except (_Ordinary, RequestError, GraphQLError):
+            return None
+
+    def _outline(self, operation: Operation, variables: VariableValues) -> _Outline | None:
+        included = tuple(variables.coerced.get(name) for name in operation.including)
+        kept = operation.kept
+        if included not in kept:
+            if len(kept) >= _OUTLINES_MAX:
+                kept.clear()
+            kept[included] = _outline_of(self._strawberry, self._schema, operation, variables)
+        outline: _Outline | None = kept[included]
+        return outline
+
+    def _bound(self, outline: _Outline, variables: VariableValues) -> tuple[dict[str, Any], Hashable, list[Any]]:
+        values: dict[str, Any] = {}
+        forms: list[Hashable] = []
+        requests: list[Any] = []
+        for number, slot in enumerate(outline.slots):
+            arguments = slot.constants
+            if arguments is None:
+                arguments = _arguments(self._strawberry, slot, variables)
+            request = slot.make_request(**arguments)
+            found, form = values_of(request)
+            for index, value in enumerate(bindable(found)):
+                values[parameter_name(number, index)] = value
+            forms.append(form)
+            requests.append(request)
+        return values, tuple(forms), requests
+
+    async def _completed(
+        self,
+        operation: Operation,
+        outline: _Outline,
+        statement: Statement,
+        row: Iterable[str],
+        variables: VariableValues,
+        context: RequestContext,
+    ) -> bytes:
+        """The root fields in their sequence, with what the statement left out."""
+        column = dict(zip(statement.columns, row, strict=True))
+        executor: EventExecutor | None = None
+        answers: list[Any] = []
+        if len(column) < len(outline.roots) or statement.left_out:
+            executor = executor_of(self._schema, operation, variables, context)
+        for root in outline.roots:
+            if root in column:
+                answers.append(_filled(column[root].encode(), statement.left_out, executor, context))
+            else:
+                assert executor is not None
+                answers.append(_ordinary(executor, root, None))
+        texts = await asyncio.gather(*answers)
+        if executor is not None and executor.collected_errors.errors:
+            raise _Ordinary
+        members = (orjson.dumps(root.key) + b":" + text for root, text in zip(outline.roots, texts, strict=True))
+        return b"{" + b",".join(members) + b"}"
+
+
+async def _filled(
+    text: bytes, left_out: Sequence[Selected], executor: EventExecutor | None, context: RequestContext
+) -> bytes:
+    """The text with what the ordinary resolvers answer in place of its marks."""
+    if _MARK not in text:
+        return text
+    assert executor is not None
+    pieces = text.split(_MARK)
+    marks = [_marked(mark, left_out, executor, context) for mark in pieces[1::2]]
+    pieces[1::2] = await asyncio.gather(*marks)
+    return b"".join(pieces)
+
+
+async def _marked(mark: bytes, left_out: Sequence[Selected], executor: EventExecutor, context: RequestContext) -> bytes:
+    number, _, id_json = mark.partition(_MARK_KEY)
+    source = await find(context, orjson.loads(id_json))
+    if source is None:
+        raise _Ordinary  # it went away between the statement and now
+    return await _ordinary(executor, left_out[int(number)], source)
+
+
+async def _ordinary(executor: EventExecutor, selected: Selected, source: Any) -> bytes:
+    """The JSON of one field as its resolver answers it."""
+    parent_type = executor.schema.type_map[selected.type_name]
+    assert isinstance(parent_type, GraphQLObjectType)
+    path = Path(None, selected.key, selected.type_name)
+    value = executor.execute_field(parent_type, source, selected.node, path, None)
+    if isawaitable(value):
+        value = await value
+    if value is Undefined or executor.collected_errors.errors:
+        raise _Ordinary
+    return orjson.dumps(value)
+
+
+def _kept_statement(outline: _Outline, forms: Hashable, requests: Sequence[Any]) -> Statement | None:
+    kept = outline.statements
+    if forms not in kept:
+        if len(kept) >= _STATEMENTS_MAX:
+            kept.clear()
+        kept[forms] = _statement_of(outline, requests)
+    return kept[forms]
+
+
+def _statement_of(outline: _Outline, requests: Sequence[Any]) -> Statement | None:
+    parameterised = [with_parameters(request, slot) for slot, request in enumerate(requests)]
+    return Compiler(READ_TABLE, parameterised, findable_kinds()).statement(outline.roots)
+
+
+def _arguments(strawberry_schema: Schema, slot: _Slot, variables: VariableValues | None) -> dict[str, Any]:
+    """The field's arguments by their Python names, as its resolver would get them. Raises: GraphQLError."""
+    given = get_argument_values(slot.definition, slot.details.node, variables, slot.details.fragment_variable_values)
+    converter = strawberry_schema.schema_converter
+    return convert_arguments(
+        given,
+        slot.strawberry_field.arguments,
+        scalar_registry=converter.scalar_registry,
+        config=strawberry_schema.config,
+    )
+
+
+def _slot_of(strawberry_schema: Schema, details: FieldDetails, definition: Any, make_request: Any) -> _Slot:
+    strawberry_field = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+    slot = _Slot(details, definition, strawberry_field, make_request, None)
+    if any(_has_variable(argument.value) for argument in details.node.arguments or ()):
+        return slot
+    try:
+        return replace(slot, constants=_arguments(strawberry_schema, slot, None))
+    except GraphQLError:
+        return slot  # each request meets it again
+
+
+def _has_variable(node: ValueNode) -> bool:
+    match node:
+        case VariableNode():
+            return True
+        case ListValueNode():
+            return any(map(_has_variable, node.values))
+        case ObjectValueNode():
+            return any(_has_variable(member.value) for member in node.fields)
+    return False
+
+
+def _outline_of(
+    strawberry_schema: Schema, schema: GraphQLSchema, operation: Operation, variables: VariableValues
+) -> _Outline | None:
+    root_type = schema.query_type
+    assert root_type is not None
+    fragments = dict(operation.fragments)
+    slots: list[_Slot] = []
+    fields = 0
+
+    def selected(parent: GraphQLObjectType, key: str, details: list[FieldDetails]) -> Selected:
+        nonlocal fields
+        fields += 1
+        name = details[0].node.name.value
+        definition = schema.get_field(parent, name)
+        assert definition is not None, "the document is valid"
+        slot = None
+        if definition.args and (make := request_maker(parent.name, name)) is not None:
+            slot = len(slots)
+            slots.append(_slot_of(strawberry_schema, details[0], definition, make))
+        inner_type = get_named_type(definition.type)
+        inner: list[Selected] = []
+        # What the table leaves out is answered as a whole; connections are not in it, but their nodes are.
+        is_left_out = name not in READ_TABLE.get(parent.name, (name,))
+        if isinstance(inner_type, GraphQLObjectType) and not is_left_out:
+            collected = collect_subfields(schema, fragments, variables, operation.definition, inner_type, details)
+            inner = [selected(inner_type, *one) for one in collected.grouped_field_set.items()]
+        return Selected(key, parent.name, name, slot, tuple(inner), details)
+
+    roots = collect_fields(schema, fragments, variables, root_type, operation.definition).grouped_field_set
+    outline = _Outline(tuple(selected(root_type, *root) for root in roots.items()), tuple(slots))
+    return outline if fields <= _FIELDS_MAX else None
