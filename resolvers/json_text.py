@@ -133,14 +133,13 @@ def nullable(write: Write) -> Write:
     return write_or_null
 
 
-def listed(items: ColumnElement[str]) -> Json:
-    """A list of objects that are aggregated in the sequence of their rows, or as ``items`` says."""
-    return ("[", func.string_agg(items, constant(","), type_=Text), "]")
-
-
-def listed_in_order(item: ColumnElement[str], order: ColumnElement[Any]) -> ColumnElement[Any]:
-    """``item`` for `listed`, sorted by ``order`` instead of by the sequence of rows."""
-    return aggregate_order_by(item, order)
+def listed(
+    item: ColumnElement[str], *, order: ColumnElement[Any] | None = None, where: ColumnElement[bool] | None = None
+) -> Json:
+    """A list of the items of all rows, or of some, in the sequence of the rows or in another order."""
+    comma: ColumnElement[Any] = constant(",")
+    items = func.string_agg(item, comma if order is None else aggregate_order_by(comma, order), type_=Text)
+    return ("[", items if where is None else items.filter(where), "]")
 
 
 def cursor(order: str, values: Sequence[ColumnElement[Any]], kinds: Sequence[type]) -> ColumnElement[str]:

@@ -242,7 +242,7 @@ def _charges(rows: Rows) -> Select[*tuple[Any, ...]]:
         .join(
             Charge,
             and_(
-                Charge.account_id == any_(caller.path[ANY_VIEWER.depth :]),
+                Charge.account_id == any_(caller.path[ANY_VIEWER.depth : func.cardinality(caller.path)]),
                 Charge.started_at == rows.started_at,
                 Charge.call_no == rows.call_no,
             ),

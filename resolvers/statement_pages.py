@@ -65,14 +65,11 @@ class _Connection:
 
     def _list(self, item: Json) -> Json:
         # PostgreSQL aggregates the rows of a sorted subquery in their order.
-        text = joined(item)
-        if self._listing.page.backward:
-            text = json_text.listed_in_order(text, self._rows.place.desc())
-        opened, items, closed = json_text.listed(text)
-        assert isinstance(items, ColumnElement)
-        if self._one_more:
-            items = items.filter(self._rows.place <= self._size())
-        return [opened, items, closed]
+        return json_text.listed(
+            joined(item),
+            order=self._rows.place.desc() if self._listing.page.backward else None,
+            where=self._rows.place <= self._size() if self._one_more else None,
+        )
 
     def _of_edge(self, selected: Selected) -> Json:
         match selected.name:
