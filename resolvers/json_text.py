@@ -61,7 +61,7 @@ def object_of(members: Iterable[tuple[str, Json]]) -> Json:
     parts: list[Part] = []
     for key, value in members:
         parts += [f"{',' if parts else '{'}{json_of(key)}:", *value]
-    return [*parts, "}"]
+    return [*parts, "}"] if parts else ["{}"]
 
 
 def text(value: ColumnElement[Any]) -> Json:
