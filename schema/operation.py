@@ -12,6 +12,7 @@ from graphql.language import DocumentNode
 from graphql.type import is_non_null_type
 
 from schema.input_coercion import Coerce, compiled
+from schema.query_cost import Cost, FieldCost, cost_of_operation
 
 
 class _Variable(NamedTuple):
@@ -25,13 +26,17 @@ class _Variable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them."""
+    """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them.
+
+    ``cost`` is None where the schema says nothing of costs.
+    """
 
     document: DocumentNode
     name: str | None
     definition: OperationDefinitionNode
     fragments: Mapping[str, FragmentDetails]
     variables: tuple[_Variable, ...]
+    cost: Cost | None
 
     @property
     def type(self) -> OperationType:
@@ -59,7 +64,9 @@ class Operation:
         return VariableValues(sources, coerced)
 
 
-def operations_of(schema: GraphQLSchema, document: DocumentNode) -> tuple[Operation, ...]:
+def operations_of(
+    schema: GraphQLSchema, document: DocumentNode, field_costs: Mapping[str, FieldCost] | None = None
+) -> tuple[Operation, ...]:
     """The operations of a document that is valid for the schema."""
     fragments = {
         node.name.value: FragmentDetails(node)
@@ -67,7 +74,14 @@ def operations_of(schema: GraphQLSchema, document: DocumentNode) -> tuple[Operat
         if isinstance(node, FragmentDefinitionNode)
     }
     return tuple(
-        Operation(document, node.name.value if node.name else None, node, fragments, _variables(schema, node))
+        Operation(
+            document,
+            node.name.value if node.name else None,
+            node,
+            fragments,
+            _variables(schema, node),
+            None if field_costs is None else cost_of_operation(schema, node, fragments, field_costs),
+        )
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode)
     )
