@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup run test check format lint types contracts schema migration bench lock clean
+.PHONY: help setup run test check format lint types contracts schema release-schema migration bench lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
 setup: $(STAMP) ## Make .venv and install everything, pinned and hashed
 
@@ -43,6 +43,9 @@ contracts: setup ## Does every package import only what it may?
 
 schema: setup ## Write schema.graphql from the code
 	@$(BIN)/tollpath export-schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+
+release-schema: setup ## Keep schema.graphql as that of the version in pyproject.toml, when it is released
+	@cp schema.graphql docs/released/schema-$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml).graphql
 
 migration: setup ## Draft a migration from the models: make migration M="what it does"
 	@test -n "$(M)" || { echo 'Say what it does: make migration M="add a limit"'; exit 1; }

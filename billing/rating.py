@@ -52,6 +52,7 @@ class RateTable:
     is_base: bool = False
     longest_prefix: int = 0
     _ordered: Sequence[str] | None = field(default=None, init=False, repr=False, compare=False)
+    _names: Sequence[str | None] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.longest_prefix = max(map(len, self.entries), default=0)
@@ -61,6 +62,17 @@ class RateTable:
         if self._ordered is None:
             self._ordered = sorted(self.entries)
         return self._ordered
+
+    def prefixes_named(self, name: str) -> Sequence[str]:
+        """In order, the prefixes that ever had ``name`` (casefolded) in a destination's name, or an entry without one.
+
+        An entry without a name goes by the upper level's.
+        """
+        ordered = self.ordered_prefixes()
+        if self._names is None:
+            self._names = [_names_of(self.entries[prefix]) for prefix in ordered]
+        named = zip(ordered, self._names, strict=True)
+        return [prefix for prefix, names in named if names is None or name in names]
 
     def holding(self, prefix: str, at: datetime) -> Entry | None:
         """The entry of exactly this prefix that holds at ``at``, be it a withdrawal; None where there is none."""
@@ -82,6 +94,12 @@ class RateTable:
                         return version.price
                     break
         return None
+
+
+def _names_of(versions: Sequence[Entry]) -> str | None:
+    """Every name that a prefix ever had, one a line; None where it also had none."""
+    names = [version.price.destination for version in versions if version.price is not None]
+    return None if None in names else "\n".join(filter(None, names)).casefold()
 
 
 def price_path(base: RateTable, lists: Iterable[RateTable], number: str, at: datetime) -> list[Price | None]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Rules:
     """The installation's settings that resolvers and rules need. The server fills it from its own settings.
 
-    Times are whole seconds.
+    Times are whole seconds, costs nodes (see `schema.query_cost`).
     """
 
     currency: str = "EUR"
@@ -36,6 +36,7 @@ class Rules:
     call_duration_max_s: int = 4 * 3600
     hold_slice_s: int = 60
     hold_ttl_s: int = 120
+    query_cost_max: int = 25_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def rates_page_request(*, first: int | None, after: str | None, last: int | None
 
 async def rates_of_list(read: ReadTables, page: PageRequest, chosen: RateFilter, at: datetime | None) -> Page[RateRow]:
     """The list's own rates that hold at ``at``, by default when they were read."""
-    return await _page(read.tables, page, chosen, at or read.read_at, own=True)
+    return await _page(read, page, chosen, at, own=True)
 
 
 async def rates_of_path(read: ReadTables, page: PageRequest, chosen: RateFilter, at: datetime | None) -> Page[RateRow]:
@@ -72,32 +72,33 @@ async def rates_of_path(read: ReadTables, page: PageRequest, chosen: RateFilter,
     A prefix that a level above has no rate for is left out, since it cannot be called; one that is blocked on any
     level, or too dear to be booked, is blocked.
     """
-    return await _page(read.tables, page, chosen, at or read.read_at, own=False)
+    return await _page(read, page, chosen, at, own=False)
 
 
 async def _page(
-    tables: Sequence[RateTable], page: PageRequest, chosen: RateFilter, at: datetime, *, own: bool
+    read: ReadTables, page: PageRequest, chosen: RateFilter, at: datetime | None, *, own: bool
 ) -> Page[RateRow]:
-    def read() -> Page[RateRow]:
+    def work_out() -> Page[RateRow]:
         found: list[RateRow] = []
-        for prefix in _prefixes(tables, chosen.prefix, page):
-            row = _row(tables, prefix, chosen.name, at, own=own)
+        for prefix in _prefixes(read.tables, chosen, page):
+            row = _row(read.tables, prefix, chosen.name, at or read.read_at, own=own)
             if row is not None:
                 found.append(row)
                 if len(found) > page.size:
                     break
         return _page_of(found, page)
 
-    # Looking for a name may go through a whole deck: not on the event loop.
-    return await asyncio.to_thread(read) if chosen.name else read()
+    # To look for a name, or at a time before most rates, may pass over a whole deck: not on the event loop.
+    return await asyncio.to_thread(work_out) if chosen.name or at is not None else work_out()
 
 
-def _prefixes(tables: Sequence[RateTable], start: str, page: PageRequest) -> Iterator[str]:
-    """The prefixes of all tables, each once, in the page's direction from its position on."""
+def _prefixes(tables: Sequence[RateTable], chosen: RateFilter, page: PageRequest) -> Iterator[str]:
+    """The prefixes of all tables that may be shown, each once, in the page's direction from its position on."""
+    start = chosen.prefix
     position = None if page.position is None else str(page.position[0])
     runs = []
     for table in tables:
-        ordered = table.ordered_prefixes()
+        ordered = table.prefixes_named(chosen.name) if chosen.name else table.ordered_prefixes()
         low, high = bisect_left(ordered, start), bisect_left(ordered, start + _AFTER_DIGITS)
         if position is not None and page.backward:
             high = min(high, bisect_left(ordered, position))

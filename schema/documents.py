@@ -5,6 +5,7 @@ again and again.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from graphql import GraphQLError, GraphQLSchema, parse, specified_rules
 from strawberry.schema.schema import validate_document
@@ -12,6 +13,7 @@ from strawberry.schema.schema import validate_document
 from schema.document_limits import DocumentLimits, check_limits
 from schema.failures import FailureCode, RequestRefused, coded, failure
 from schema.operation import Operation, operations_of
+from schema.query_cost import FieldCost
 
 # A parsed document takes about a hundred bytes per character of its text: at most some 40 MB are remembered.
 _REMEMBERED_DOCUMENTS_MAX = 1_000
@@ -21,9 +23,12 @@ _REMEMBERED_CHARACTERS_MAX = 400_000
 class Documents:
     """The checked documents of one schema, by their text."""
 
-    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, limits: DocumentLimits, field_costs: Mapping[str, FieldCost] | None = None
+    ) -> None:
         self._schema = schema
         self._limits = limits
+        self._field_costs = field_costs
         self._remembered: OrderedDict[str, tuple[Operation, ...]] = OrderedDict()
         self._remembered_characters = 0
 
@@ -51,7 +56,7 @@ class Documents:
         check_limits(document, limits)
         if errors := validate_document(self._schema, document, tuple(specified_rules)):
             raise RequestRefused([coded(error, FailureCode.GRAPHQL_VALIDATION_FAILED) for error in errors])
-        return operations_of(self._schema, document)
+        return operations_of(self._schema, document, self._field_costs)
 
     def _remember(self, query: str, operations: tuple[Operation, ...]) -> None:
         self._remembered[query] = operations

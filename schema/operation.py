@@ -13,6 +13,7 @@ from graphql.type import is_non_null_type
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 from schema.input_coercion import Coerce, compiled
+from schema.query_cost import Cost, FieldCost, cost_of_operation
 
 # What comes of a nullable variable without a default that is not given.
 _NOTHING = object()
@@ -31,8 +32,9 @@ class _Variable(NamedTuple):
 class Operation:
     """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them.
 
-    ``including`` are the variables that @skip and @include depend on. ``kept`` is for whoever executes the operation
-    to keep what it has worked out, for as long as the operation is remembered.
+    ``cost`` is None where the schema says nothing of costs. ``including`` are the variables that @skip and @include
+    depend on. ``kept`` is for whoever executes the operation to keep what it has worked out, for as long as the
+    operation is remembered.
     """
 
     document: DocumentNode
@@ -40,6 +42,7 @@ class Operation:
     definition: OperationDefinitionNode
     fragments: Mapping[str, FragmentDetails]
     variables: tuple[_Variable, ...]
+    cost: Cost | None
     including: tuple[str, ...]
     kept: dict[Any, Any] = field(default_factory=dict, compare=False)
 
@@ -71,7 +74,9 @@ class Operation:
         return VariableValues(sources, coerced)
 
 
-def operations_of(schema: GraphQLSchema, document: DocumentNode) -> tuple[Operation, ...]:
+def operations_of(
+    schema: GraphQLSchema, document: DocumentNode, field_costs: Mapping[str, FieldCost] | None = None
+) -> tuple[Operation, ...]:
     """The operations of a document that is valid for the schema."""
     fragments = {
         node.name.value: FragmentDetails(node)
@@ -81,7 +86,13 @@ def operations_of(schema: GraphQLSchema, document: DocumentNode) -> tuple[Operat
     including = _including(document)
     return tuple(
         Operation(
-            document, node.name.value if node.name else None, node, fragments, _variables(schema, node), including
+            document,
+            node.name.value if node.name else None,
+            node,
+            fragments,
+            _variables(schema, node),
+            None if field_costs is None else cost_of_operation(schema, node, fragments, field_costs),
+            including,
         )
         for node in document.definitions
         if isinstance(node, OperationDefinitionNode)

@@ -22,11 +22,13 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from schema.compiled_reads import CompiledReads
+from schema.cost_limit import priced
 from schema.document_limits import DocumentLimits
 from schema.documents import Documents
 from schema.execution import EventExecutor, execute_coerced
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
+from schema.query_cost import FieldCost
 
 _QUERY = CoreOperationType.QUERY
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
@@ -56,6 +58,7 @@ class ServiceSchema(strawberry.Schema):
         config: StrawberryConfig | None = None,
         scalar_overrides: Mapping[object, Any] | None = None,
         limits: DocumentLimits | None = None,
+        field_costs: Mapping[str, FieldCost] | None = None,
     ) -> None:
         super().__init__(
             query,
@@ -67,14 +70,22 @@ class ServiceSchema(strawberry.Schema):
             execution_context_class=EventExecutor,
         )
         self._reads = CompiledReads(self, self._schema)
-        self._documents = Documents(self._schema, limits or DocumentLimits())
+        self._documents = Documents(self._schema, limits or DocumentLimits(), field_costs)
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
         """The checked operation of a text. Raises: RequestRefused, with errors that have no request id yet."""
         return self._documents.operation(query, operation_name)
 
     async def run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
-        """Execute a query or a mutation. Never raises: what goes wrong is in the result."""
+        """Execute a query or a mutation, if it may cost as much. Never raises: what goes wrong is in the result."""
+        cost = priced(operation, variables or {}, context)
+        if cost.refusal:
+            return _refused([cost.refusal], context, cost.extensions)
+        result = await self._run(operation, variables, context)
+        result.extensions = cost.extensions
+        return result
+
+    async def _run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
         try:
             coerced = operation.coerced(variables or {})
             if coerced is not None and operation.type is _QUERY:
@@ -115,6 +126,18 @@ class ServiceSchema(strawberry.Schema):
         if operation.type is not _SUBSCRIPTION:
             yield await self.run(operation, variables, context)
             return
+        cost = priced(operation, variables or {}, context)
+        if cost.refusal:
+            yield _refused([cost.refusal], context, cost.extensions)
+            return
+        async with aclosing(self._events(operation, variables, context)) as results:
+            async for result in results:
+                result.extensions = cost.extensions
+                yield result
+
+    async def _events(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Any
+    ) -> AsyncGenerator[ExecutionResult, None]:
         begun = False
         try:
             source = subscribe(
@@ -204,9 +227,9 @@ def _answer(result: CoreResult, context: Any) -> ExecutionResult:
     return ExecutionResult(data=result.data, errors=errors)
 
 
-def _refused(errors: list[GraphQLError], context: Any) -> PreExecutionError:
+def _refused(errors: list[GraphQLError], context: Any, extensions: dict[str, Any] | None = None) -> PreExecutionError:
     explain(errors, _request_id(context))
-    return PreExecutionError(data=None, errors=errors)
+    return PreExecutionError(data=None, errors=errors, extensions=extensions)
 
 
 def _request_id(context: Any) -> str:

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
         le=1_000_000_000,
         description="Largest request that is read, in bytes; a thousand calls are about 200,000.",
     )
+    query_cost_max: int = Field(
+        25_000, ge=1, le=10_000_000, description="Highest cost of a query that is executed, in nodes it may ask for."
+    )
     allowed_origins: Annotated[str, AfterValidator(_origins)] = Field(
         "",
         description="Origins of pages on other hosts that may use the API from a browser, "
@@ -141,6 +144,7 @@ class Settings(BaseSettings):
             hold_slice_s=self.hold_slice_s,
             # A hold that ended before its slice would free what the call is still talking on.
             hold_ttl_s=max(self.hold_ttl_s or 2 * self.hold_slice_s, self.hold_slice_s),
+            query_cost_max=self.query_cost_max,
         )
 
 

@@ -148,6 +148,19 @@ async def test_a_name_that_an_own_rate_takes_from_above_is_found(api: Api) -> No
     assert await listed(api, customer, search="austria") == ["43", "4366"]
 
 
+async def test_a_destination_is_found_by_the_name_that_it_had_at_the_time(api: Api) -> None:
+    base = await base_id(api)
+    later = datetime.now(UTC) + timedelta(days=30)
+    await change(api, base, rate("43", destination="Austria"), rate("49", destination="Germany"), by=api.operator)
+    await change(api, base, rate("43", destination="Österreich", effectiveFrom=later.isoformat()), by=api.operator)
+    customer = await api.customer("keytyh", of=api.operator)
+    then = (later + timedelta(seconds=1)).isoformat()
+    assert await listed(api, customer, search="austria") == ["43"]
+    assert await listed(api, customer, search="österreich") == []
+    assert await listed(api, customer, search="ÖSTER", at=then) == ["43"]
+    assert await listed(api, customer, search="austria", at=then) == []
+
+
 async def test_a_planned_rate_is_shown_as_of_its_time_and_not_before(api: Api) -> None:
     base = await base_id(api)
     later = datetime.now(UTC) + timedelta(days=30)

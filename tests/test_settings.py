@@ -34,6 +34,7 @@ def test_without_any_variable_the_defaults_hold() -> None:
     assert rules.call_duration_max_s == 14_400
     assert (rules.hold_slice_s, rules.hold_ttl_s) == (60, 120)
     assert rules.session_ttl_s == 2_592_000
+    assert rules.query_cost_max == 25_000
 
 
 def test_variables_are_read_and_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
