@@ -32,10 +32,16 @@ class SettingsError(Exception):
 
 
 def _postgresql_url(text: str) -> str:
+    """The URL as it is. No message shows a part of it: what looks like a host may be the end of a password."""
+    if text.partition("?")[0].count("@") > 1:
+        raise ValueError("a @ in its user name or password is to be written as %40")
+    bad_port = ValueError("its port should be a whole number from 1 to 65535")
     try:
         url = database_url(text)
     except ArgumentError:
         raise ValueError("give a URL such as postgresql://user:password@host:5432/name") from None
+    except ValueError:
+        raise bad_port from None
     if url.drivername != "postgresql+asyncpg":
         raise ValueError("it must start with postgresql://")
     unknown = sorted(set(url.query) - {"host", "port", "ssl"})
@@ -43,6 +49,12 @@ def _postgresql_url(text: str) -> str:
         raise ValueError(f"it has a parameter {unknown[0]!r}; host, port and sslmode are known")
     if not url.database:
         raise ValueError("it names no database: end it with /name")
+    # A number beyond that would reach another port: only its last sixteen bits are taken.
+    ports = [] if url.port is None else [str(url.port)]
+    for given in url.normalized_query.get("port", ()):
+        ports += given.split(",")
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535 for port in ports):
+        raise bad_port
     return text
 
 
