@@ -103,6 +103,23 @@ class Settings(BaseSettings):
         64 * 1024, ge=8, le=1024 * 1024, description="Memory that each password hash takes (Argon2id), in KiB."
     )
     password_hash_rounds: int = Field(3, ge=1, le=100, description="Passes of each password hash over its memory.")
+    wrong_passwords_max: int = Field(
+        10,
+        ge=1,
+        le=1_000_000,
+        description="Wrong passwords for one account within a minute, after which signing in to it is refused "
+        "(THROTTLED). Each server process counts for itself.",
+    )
+    address_wrong_passwords_max: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="The same for all that comes from one address, or from one /64 network of IPv6.",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    )
     session_ttl_s: int = Field(30 * 86_400, ge=60, le=10 * 366 * 86_400, description="Life of a sign-in, in seconds.")
     currency: Annotated[str, AfterValidator(_currency)] = Field(
         "EUR", description="Currency of every amount (ISO 4217)."
