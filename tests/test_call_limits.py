@@ -43,9 +43,7 @@ async def test_no_more_calls_run_at_once_than_any_level_allows(api: Api, tree: d
     assert (await authorise(api, tree, "c-3"))["heldSeconds"] == 60
 
 
-async def test_calls_of_every_account_below_count_and_other_branches_do_not(
-    api: Api, tree: dict[str, Person]
-) -> None:
+async def test_calls_of_every_account_below_count_and_other_branches_do_not(api: Api, tree: dict[str, Person]) -> None:
     await api.customer("anna", of=tree["good"], credit="100")
     await api.customer("stand", of=tree["luluka"], credit="100")
     await limit(api, tree["good"], tree["luluka"], concurrentCallsMax=2)
