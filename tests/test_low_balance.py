@@ -241,6 +241,31 @@ async def test_a_webhook_is_posted_signed_and_again_until_it_is_taken(database_u
         assert (await delivery(api, delivered=True))[:2] == (2, True)
 
 
+async def test_each_author_has_a_webhook_and_a_secret_of_its_own(database_url: str) -> None:
+    async with (
+        running_api(database_url, webhook_private_addresses=True) as api,
+        receiver([]) as (customers_url, customers),
+        receiver([]) as (resellers_url, resellers),
+    ):
+        await one_a_minute(api)
+        good = await api.reseller("good", of=api.operator, credit="100")
+        keytyh = await api.customer("keytyh", of=good, credit="10")
+        posts = ((keytyh, "5", customers_url, customers), (good, "8", resellers_url, resellers))
+        secrets = []
+        for by, threshold, url, _ in posts:
+            watch = {"accountId": keytyh.id, "threshold": threshold, "webhookUrl": url}
+            secrets.append((await api.done("setLowBalanceNotice", "webhookSecret", watch, by=by))["webhookSecret"])
+        await charge(api, "c-1", 360)
+        for secret, (_, threshold, _, received) in zip(secrets, posts, strict=True):
+            body, header = await asyncio.wait_for(received.get(), 20)
+            seconds, _, digest = header.removeprefix("t=").partition(",v1=")
+            assert digest == hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+            posted = orjson.loads(body)
+            assert (posted["available"], posted["threshold"]) == ("4.00000", f"{threshold}.00000")
+        assert customers.empty()
+        assert resellers.empty()
+
+
 async def test_a_webhook_is_not_posted_to_an_address_that_is_not_public(api: Api, keytyh: Person) -> None:
     async with receiver([]) as (url, received):
         watch = {"accountId": keytyh.id, "threshold": "5", "webhookUrl": url}
