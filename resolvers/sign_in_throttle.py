@@ -18,6 +18,8 @@ from resolvers.request_errors import Throttled
 WINDOW_S = 60.0
 # Of more names and addresses than these the longest quiet ones are forgotten.
 _KEPT_MAX = 100_000
+# Longer than any username: of what is longer only the beginning is kept.
+_NAME_CHARS_MAX = 200
 # Whoever has one IPv6 address has all of its network.
 _IPV6_PREFIX = 64
 
@@ -49,7 +51,7 @@ class SignInThrottle:
 
         Raises: Throttled, without running the block, after too many wrong ones within the last minute.
         """
-        limits = {f"account {username.lower()}": self._account_max}
+        limits = {f"account {username[:_NAME_CHARS_MAX].lower()}": self._account_max}
         if address:
             limits[f"address {_network(address)}"] = self._address_max
         while not self._let_in(limits):

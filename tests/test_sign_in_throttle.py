@@ -87,6 +87,13 @@ async def test_a_network_of_ipv6_counts_as_one_address(address: str, neighbour: 
         await right(throttle, address=neighbour)
 
 
+async def test_of_a_name_without_end_only_the_beginning_is_kept() -> None:
+    throttle = SignInThrottle(account_max=1, address_max=100, clock=Clock())
+    await wrong(throttle, username="n" * 1_000_000)
+    with pytest.raises(Throttled):
+        await right(throttle, username="n" * 1_000_001)
+
+
 async def test_where_no_address_is_known_only_accounts_are_counted() -> None:
     throttle = SignInThrottle(account_max=100, address_max=1, clock=Clock())
     for _ in range(5):
