@@ -29,8 +29,8 @@ FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR 
 
 _SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id = ANY($1::bigint[])"
 
-# Ends a statement whose CTE `changed` answers account_id and available_units. An account that is watched and is now
-# below its threshold, or no longer, is marked so, and a notice is kept of the first.
+# Ends a statement whose CTE `changed` answers account_id and available_units. A watch whose account is now below its
+# threshold, or no longer, is marked so, and a notice is kept of the first.
 _TELL_LOW = """
 crossed AS (
     UPDATE low_balance_watches AS watch
@@ -38,11 +38,12 @@ crossed AS (
     FROM changed
     WHERE watch.account_id = changed.account_id
       AND watch.told IS DISTINCT FROM (changed.available_units < watch.threshold_units)
-    RETURNING watch.account_id, watch.told, watch.threshold_units, changed.available_units, watch.webhook_url
+    RETURNING watch.account_id, watch.author_id, watch.told, watch.threshold_units, watch.webhook_url,
+              changed.available_units
 ),
 noticed AS (
-    INSERT INTO low_balance_notices (account_id, available_units, threshold_units, next_attempt_at)
-    SELECT account_id, available_units, threshold_units, CASE WHEN webhook_url IS NOT NULL THEN now() END
+    INSERT INTO low_balance_notices (account_id, author_id, available_units, threshold_units, next_attempt_at)
+    SELECT account_id, author_id, available_units, threshold_units, CASE WHEN webhook_url IS NOT NULL THEN now() END
     FROM crossed WHERE told RETURNING id
 )
 """

@@ -48,7 +48,7 @@ def start_refusal(
         if limit is None:
             continue
         message = _message(limit, number)
-        if message is None and limit.no_loss_calls and level + 1 < len(path) and _loses(prices[level : level + 2]):
+        if message is None and limit.no_loss_calls and level + 1 < len(path) and loses(*prices[level : level + 2]):
             message = "The customer would pay less for this call than its reseller."
         if message is not None:
             return LimitReached(message, account_id=path[level])
@@ -65,9 +65,12 @@ def _message(limit: Limits, number: str) -> str | None:
     return None
 
 
-def _loses(prices: Sequence[Price | None]) -> bool:
-    """Whether the lower level's price is below the upper one's; between equal prices the fee decides."""
-    upper, lower = prices
-    assert upper is not None
-    assert lower is not None
-    return (lower.price_per_minute_e8, lower.connection_fee_e8) < (upper.price_per_minute_e8, upper.connection_fee_e8)
+def loses(reseller: Price | None, customer: Price | None) -> bool:
+    """Whether a customer pays less per minute than its reseller; between equal prices the fee decides.
+
+    Both have a price. Increments are not looked at: how long a call will be is not known.
+    """
+    assert reseller is not None
+    assert customer is not None
+    customers = (customer.price_per_minute_e8, customer.connection_fee_e8)
+    return customers < (reseller.price_per_minute_e8, reseller.connection_fee_e8)

@@ -1,4 +1,4 @@
-"""Low-balance notices: setting a watch, and handing out what is to be posted to webhooks.
+"""Low-balance notices: each author's watches, and handing out what is to be posted to webhooks.
 
 The notice itself is made by `billing.balances`, in the statement that changes the balance.
 """
@@ -27,7 +27,8 @@ _CLAIM = text(
     "FROM low_balance_watches AS watch, accounts "
     "WHERE notice.id IN (SELECT id FROM low_balance_notices WHERE next_attempt_at <= clock_timestamp() "
     "ORDER BY next_attempt_at LIMIT :count FOR UPDATE SKIP LOCKED) "
-    "AND watch.account_id = notice.account_id AND accounts.id = notice.account_id AND watch.webhook_url IS NOT NULL "
+    "AND watch.account_id = notice.account_id AND watch.author_id = notice.author_id "
+    "AND accounts.id = notice.account_id AND watch.webhook_url IS NOT NULL "
     "RETURNING notice.id, notice.account_id, accounts.username, notice.available_units, notice.threshold_units, "
     "notice.at, notice.attempts, watch.webhook_url AS url, watch.webhook_secret AS secret"
 )
@@ -48,11 +49,12 @@ class DuePost(NamedTuple):
 
 
 async def set_watch(
-    tx: AsyncConnection, *, account_id: int, threshold_units: int, webhook_url: str | None
+    tx: AsyncConnection, *, account_id: int, author_id: int, threshold_units: int, webhook_url: str | None
 ) -> str | None:
-    """Watch an account; answers the secret of its webhook, None without one. A new URL gets a new secret.
+    """Watch an account for one author, beside what others watch it for; answers the secret of its webhook.
 
-    An account that is below the threshold already is told of when it has been above it. Locks the state row.
+    None without one; a new URL gets a new secret. An account that is below the threshold already is told of when it
+    has been above it. Locks the state row.
 
     Raises: InvalidInput for a URL that is too long; NotAllowed for the operator, whose credit is unlimited.
     """
@@ -63,7 +65,8 @@ async def set_watch(
     available_units = (await tx.execute(state)).scalar_one()
     if available_units is None:
         raise NotAllowed("The operator's credit is unlimited.", path=("accountId",), account_id=account_id)
-    kept = (await tx.execute(select(LowBalanceWatch.__table__).where(LowBalanceWatch.account_id == account_id))).first()
+    own = (LowBalanceWatch.account_id == account_id, LowBalanceWatch.author_id == author_id)
+    kept = (await tx.execute(select(LowBalanceWatch.__table__).where(*own))).first()
     secret = None if webhook_url is None else secrets.token_urlsafe(32)
     if kept is not None and kept.webhook_url == webhook_url:
         secret = kept.webhook_secret
@@ -73,17 +76,24 @@ async def set_watch(
         "webhook_url": webhook_url,
         "webhook_secret": secret,
     }
-    statement = insert(LowBalanceWatch).values(account_id=account_id, **values)
-    await tx.execute(statement.on_conflict_do_update(index_elements=[LowBalanceWatch.account_id], set_=values))
+    key = [LowBalanceWatch.account_id, LowBalanceWatch.author_id]
+    statement = insert(LowBalanceWatch).values(account_id=account_id, author_id=author_id, **values)
+    await tx.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
     return secret
 
 
-async def end_watch(tx: AsyncConnection, *, account_id: int) -> None:
-    """Watch the account no more. What was to be posted is dropped."""
-    await tx.execute(delete(LowBalanceWatch).where(LowBalanceWatch.account_id == account_id))
+async def end_watch(tx: AsyncConnection, *, account_id: int, author_id: int) -> None:
+    """Watch the account no more for this author. What was to be posted for it is dropped."""
+    await tx.execute(
+        delete(LowBalanceWatch).where(LowBalanceWatch.account_id == account_id, LowBalanceWatch.author_id == author_id)
+    )
     await tx.execute(
         update(LowBalanceNotice)
-        .where(LowBalanceNotice.account_id == account_id, LowBalanceNotice.next_attempt_at.is_not(None))
+        .where(
+            LowBalanceNotice.account_id == account_id,
+            LowBalanceNotice.author_id == author_id,
+            LowBalanceNotice.next_attempt_at.is_not(None),
+        )
         .values(next_attempt_at=None)
     )
 

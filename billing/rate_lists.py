@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.errors import InvalidInput, NameTaken, NotAllowed, NotFound, RateListInUse
 from billing.money import format_percent
 from billing.pricing_epoch import lock_pricing, take_epoch
+from billing.rating import Price
 from models.tables import AccountState, RateList
 
 NAME_CHARS_MAX = 100
@@ -114,6 +115,12 @@ def losing_warning(discount_e4: int) -> str | None:
         f"Customers with this list pay {format_percent(discount_e4)} % less than you do: "
         "you lose on each minute that they talk, except where the list has a higher price of its own."
     )
+
+
+def losing_price_warning(price: Price) -> str:
+    """What to tell a reseller that pays more than this price of a list which it selects for a customer."""
+    destination = f" ({price.destination})" if price.destination else ""
+    return f"With this list the customer pays less than you do for {price.prefix}{destination}: you lose there."
 
 
 def _checked_name(name: str) -> str:

@@ -135,7 +135,7 @@ async def change_password(
 ) -> int:
     """The viewer's own password with the current one, or, without it, a customer's. Answers whose it was.
 
-    Raises also: InvalidCredentials, PasswordTooShort.
+    Raises also: InvalidCredentials, PasswordTooShort, Throttled.
     """
     viewer = context.require_viewer(Scope.MANAGE)
     own = not account_given or account_id == viewer.account_id
@@ -144,8 +144,9 @@ async def change_password(
     passwords = context.services.passwords
     if own:
         stored = await stored_password_hash(context.services.db, account.id)
-        if current is None or not await passwords.matches(current, stored):
-            raise InvalidCredentials("The current password is wrong.", path=("currentPassword",))
+        async with context.services.sign_in_throttle.one_try(account.username, context.client_address):
+            if current is None or not await passwords.matches(current, stored):
+                raise InvalidCredentials("The current password is wrong.", path=("currentPassword",))
     password_hash = await passwords.hash(new)
     async with context.transaction() as tx:
         await account_changes.set_password(

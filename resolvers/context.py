@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from resolvers.account_directory import AccountDirectory
     from resolvers.balance_feed import BalanceFeed
     from resolvers.low_balance_feed import LowBalanceFeed
+    from resolvers.sign_in_throttle import SignInThrottle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Services:
     db: Database
     rules: Rules
     passwords: Passwords
+    sign_in_throttle: SignInThrottle
     charging: Batcher
     feed: BalanceFeed
     low_balance_feed: LowBalanceFeed
@@ -58,11 +60,13 @@ class RequestContext:
     """Strawberry's context: one per operation, also on a socket that carries many (the loaders remember).
 
     ``viewer`` is None where no good token was sent. `login` and `logout` set it for the rest of their own request.
+    ``client_address`` is where the request came from, empty where that is not known.
     """
 
     services: Services
     viewer: Viewer | None = None
     request_id: str = ""
+    client_address: str = ""
     loaders: Loaders = field(default_factory=Loaders)
 
     def require_viewer(self, scope: Scope | None = Scope.READ) -> Viewer:

@@ -1,4 +1,4 @@
-"""Low balance: who may set a watch, and who is told."""
+"""Low balance: what each author watches accounts for, and its notices."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from resolvers.request_errors import Unauthenticated
 async def change_watch(
     context: RequestContext, account_id: int | None, threshold_units: int | None, webhook_url: str | None
 ) -> str | None:
-    """Watch an account, or without a threshold no more; its own account, or one the viewer manages.
+    """Watch an account for the viewer, or without a threshold no more; its own account, or one that it manages.
 
     Answers the secret of the webhook. Raises: NotFound, NotAllowed, InvalidInput.
     """
@@ -34,9 +34,15 @@ async def change_watch(
         _check_url(webhook_url)
     async with context.transaction() as tx:
         if threshold_units is None:
-            await end_watch(tx, account_id=account.id)
+            await end_watch(tx, account_id=account.id, author_id=viewer.account_id)
             return None
-        return await set_watch(tx, account_id=account.id, threshold_units=threshold_units, webhook_url=webhook_url)
+        return await set_watch(
+            tx,
+            account_id=account.id,
+            author_id=viewer.account_id,
+            threshold_units=threshold_units,
+            webhook_url=webhook_url,
+        )
 
 
 def _check_url(url: str) -> None:
@@ -51,12 +57,15 @@ def _check_url(url: str) -> None:
 
 
 async def low_balance_threshold(context: RequestContext, account_id: int) -> int | None:
-    """What the account is watched for, in whole units; None if it is not. Batched with its siblings."""
+    """What the viewer watches the account for, in whole units; None if it does not. Batched with its siblings."""
+    author_id = context.require_viewer(None).account_id
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, int]:
         statement = select(LowBalanceWatch.account_id, LowBalanceWatch.threshold_units)
         async with context.services.db.read() as connection:
-            rows = await connection.execute(statement.where(LowBalanceWatch.account_id.in_(account_ids)))
+            rows = await connection.execute(
+                statement.where(LowBalanceWatch.account_id.in_(account_ids), LowBalanceWatch.author_id == author_id)
+            )
             return {row.account_id: row.threshold_units for row in rows}
 
     return await context.loaders.loader("low balance thresholds", load_many).load(account_id)
@@ -64,7 +73,7 @@ async def low_balance_threshold(context: RequestContext, account_id: int) -> int
 
 @asynccontextmanager
 async def watch_low_balances(context: RequestContext) -> AsyncIterator[LowBalanceWatcher]:
-    """Notices of the viewer's account and of everything below it, until its token ends: then Unauthenticated."""
+    """Notices of what the viewer watches, until its token ends: then Unauthenticated."""
     viewer = context.require_viewer()
     services = context.services
     async with (

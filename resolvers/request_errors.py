@@ -3,6 +3,7 @@
     RequestError
     ├── Unauthenticated   UNAUTHENTICATED   no token, or one that is unknown, expired or revoked
     ├── Forbidden         FORBIDDEN         the token's scopes do not reach this far
+    ├── Throttled         THROTTLED         too often in too short a time
     └── BadUserInput      BAD_USER_INPUT    an argument that no caller could have meant: a cursor that is none of ours
 
 What a person can mend in a form is no request error but a `billing.errors.Refusal`.
@@ -30,6 +31,16 @@ class Forbidden(RequestError):
     """The viewer is known, but its token does not carry the scope."""
 
     code = "FORBIDDEN"
+
+
+class Throttled(RequestError):
+    """Too often, of whatever ``what`` says; ``retry_after_s`` whole seconds from now it may be tried again."""
+
+    code = "THROTTLED"
+
+    def __init__(self, what: str, retry_after_s: int) -> None:
+        super().__init__(f"{what}: try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
 
 
 class BadUserInput(RequestError):

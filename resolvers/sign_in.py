@@ -29,11 +29,12 @@ async def viewer_of_token(db: Database, secret: str) -> Viewer | None:
     return await Viewers(db).of_token(secret)
 
 
-async def login(services: Services, *, username: str, password: str) -> SignedIn:
-    """Open a session. Usernames are compared without case. Raises: InvalidCredentials."""
-    account = await _account_named(services.db, username)
-    if not await services.passwords.matches(password, account.password_hash if account else None) or account is None:
-        raise InvalidCredentials("The username or the password is wrong.", path=("username",))
+async def login(services: Services, *, username: str, password: str, client_address: str) -> SignedIn:
+    """Open a session. Usernames are compared without case. Raises: InvalidCredentials, Throttled."""
+    account = await account_named(services.db, username)
+    async with services.sign_in_throttle.one_try(account.username if account else username, client_address):
+        if not await services.passwords.matches(password, account.password_hash if account else None) or not account:
+            raise InvalidCredentials("The username or the password is wrong.", path=("username",))
     secret = tokens.new_secret()
     async with services.db.transaction() as tx:
         expires_at = await tokens.create_session(
@@ -48,10 +49,13 @@ async def login(services: Services, *, username: str, password: str) -> SignedIn
     return SignedIn(secret, expires_at, viewer)
 
 
-async def _account_named(db: Database, username: str) -> Row[int, str] | None:
+async def account_named(db: Database, username: str) -> Row[int, str, str] | None:
+    """Id, username and password hash of the account with this full username, whatever its case."""
     if not is_storable(username):
         return None
-    statement = select(Account.id, Account.password_hash).where(func.lower(Account.username) == func.lower(username))
+    statement = select(Account.id, Account.username, Account.password_hash).where(
+        func.lower(Account.username) == func.lower(username)
+    )
     async with db.read() as connection:
         return (await connection.execute(statement)).one_or_none()
 

@@ -12,7 +12,7 @@ from schema.errors import UserError
 from schema.info import Info
 from schema.mutation import Input, errors_field, mutation
 from schema.node import number_of
-from schema.rates import load_rate_list, warnings_field, warnings_of
+from schema.rates import warnings_field, warnings_of_selection
 from schema.scalars import Money
 
 
@@ -173,11 +173,9 @@ class AccountMutations:
             blocked=input.blocked,
             is_reseller=input.is_reseller,
         )
-        return CreateCustomerPayload(
-            account=await load_account(info.context, created.id),
-            message=created.message,
-            warnings=warnings_of(await load_rate_list(info.context, rate_list_id)),
-        )
+        account = await load_account(info.context, created.id)
+        warnings = await warnings_of_selection(info.context, account, rate_list_id)
+        return CreateCustomerPayload(account=account, message=created.message, warnings=warnings)
 
     @mutation(description="Change an account's details: one's own, or a customer's; a customer's rate list as well.")
     async def update_account(self, info: Info, input: Input[UpdateAccountInput]) -> UpdateAccountPayload:
@@ -193,10 +191,9 @@ class AccountMutations:
             is_reseller=None if input.is_reseller is UNSET else input.is_reseller,
             held_to_own_credit=None if input.held_to_own_credit is UNSET else input.held_to_own_credit,
         )
-        return UpdateAccountPayload(
-            account=await load_account(info.context, account_id),
-            warnings=warnings_of(await load_rate_list(info.context, rate_list_id)),
-        )
+        account = await load_account(info.context, account_id)
+        warnings = await warnings_of_selection(info.context, account, rate_list_id)
+        return UpdateAccountPayload(account=account, warnings=warnings)
 
     @mutation(description="Block an account and everything below it from starting calls. Running calls go on.")
     async def block_account(self, info: Info, input: Input[BlockAccountInput]) -> BlockAccountPayload:

@@ -25,7 +25,8 @@ class CallLimits:
     allowed_prefixes: list[str] = strawberry.field(description="Only numbers with these prefixes; empty: all numbers.")
     forbidden_prefixes: list[str] = strawberry.field(description="No numbers with these prefixes.")
     no_loss_calls: bool = strawberry.field(
-        description="Whether calls are refused for which its customer would pay less than it does itself."
+        description="Whether calls are refused for which its customer would pay less than it does itself: per minute, "
+        "or where that is the same, as the connection fee."
     )
     running_calls: int | None = strawberry.field(
         description="How many calls run now; null where their number is not limited."

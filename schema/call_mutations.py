@@ -75,7 +75,10 @@ class ChargeCallInput:
 
 @strawberry.input(description="Input of `chargeCalls`.")
 class ChargeCallsInput:
-    calls: list[CallInput] = strawberry.field(description="At most 1,000 finished calls, charged in this sequence.")
+    calls: list[CallInput] = strawberry.field(
+        description="At most 1,000 finished calls, charged in this sequence. A value that is not of its type, such as "
+        "a time that is none, refuses the whole request and is named with its call's position."
+    )
     policy: ChargePolicy = strawberry.field(  # type: ignore[valid-type]
         default=charge_order.ChargePolicy.CHECK_CREDIT, description="What to do where somebody cannot pay."
     )

@@ -16,7 +16,7 @@ from schema.node import number_of
 from schema.scalars import Money
 
 
-@strawberry.type(description="The available credit of an account has fallen below its threshold.")
+@strawberry.type(description="The available credit of an account has fallen below the viewer's threshold.")
 class LowBalanceNotice:
     available: Money = strawberry.field(description="What was available right after the change.")
     threshold: Money = strawberry.field(description="The threshold it fell below.")
@@ -41,13 +41,15 @@ class LowBalanceNotice:
 
 @strawberry.type
 class AccountLowBalance(HasAccountRow):
-    @strawberry.field(description="Below this much available credit a notice is given; null: none is.")
+    @strawberry.field(
+        description="Below this much available credit the viewer is given notice, as it has asked for; null: it is not."
+    )
     async def low_balance_threshold(self, info: Info) -> Money | None:
         threshold = await low_balance_threshold(info.context, self.row.id)
         return None if threshold is None else Money(threshold)
 
 
-@strawberry.input(description="When to give notice of a low balance, and where to.")
+@strawberry.input(description="When to give the viewer notice of a low balance, and where to.")
 class SetLowBalanceNoticeInput:
     account_id: strawberry.ID = strawberry.field(description="The viewer's own account, or one of its customers.")
     threshold: Money | None = strawberry.field(
@@ -72,8 +74,8 @@ class SetLowBalanceNoticePayload:
 @strawberry.type
 class LowBalanceMutations:
     @mutation(
-        description="Watch an account: one notice when its available credit falls below the threshold, and the next "
-        "only after it has been above it again."
+        description="Watch an account for oneself: one notice when its available credit falls below the threshold, and "
+        "the next only after it has been above it again. What others watch it for stays."
     )
     async def set_low_balance_notice(
         self, info: Info, input: Annotated[SetLowBalanceNoticeInput, strawberry.argument(description="The watch.")]
@@ -86,7 +88,8 @@ class LowBalanceMutations:
 @strawberry.type
 class LowBalanceSubscriptions:
     @strawberry.subscription(
-        description="Notices of the viewer's own account and of everything below it, as they are given."
+        description="The notices that the viewer has asked for, as they are given, each once. What fell while the "
+        "server could not listen is told when it can again, where it is still below."
     )
     async def balance_low(self, info: Info) -> AsyncGenerator[LowBalanceNotice, None]:
         async with watch_low_balances(info.context) as watcher:

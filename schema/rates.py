@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import strawberry
 
-from billing.rate_lists import losing_warning
+from billing.rate_lists import losing_price_warning, losing_warning
 from resolvers import rates
 from resolvers.context import RequestContext
+from resolvers.losing_prices import losing_price
 from resolvers.prices import table_of_list, tables_of_path
 from resolvers.rate_lists import (
     RateListRow,
@@ -119,6 +120,17 @@ async def load_rate_list(context: RequestContext, rate_list_id: int | None) -> R
 def warnings_of(rate_list: RateList | None) -> list[str]:
     """What a payload says of a list that was made, changed or selected."""
     return [rate_list.warning] if rate_list is not None and rate_list.warning is not None else []
+
+
+async def warnings_of_selection(
+    context: RequestContext, account: HasAccountRow | None, rate_list_id: int | None
+) -> list[str]:
+    """What a payload says of the list that it has selected for the account, if it has: where the reseller loses."""
+    rate_list = await load_rate_list(context, rate_list_id)
+    if account is None or rate_list is None:
+        return []
+    losing = await losing_price(context, account.row.path, rate_list.row.id)
+    return [*warnings_of(rate_list), *([] if losing is None else [losing_price_warning(losing)])]
 
 
 def warnings_field() -> Any:

@@ -3,7 +3,9 @@
 import strawberry
 
 from billing.errors import Refusal
+from schema.account_row import LazyAccount, load_account
 from schema.errors import ErrorCode
+from schema.info import Info
 from schema.node import number_of
 
 # No account has it, so an id that names no account is refused as such and not as missing.
@@ -16,10 +18,21 @@ class RefusedCall:
     call_id: str = strawberry.field(description="Its `callId`.")
     code: ErrorCode = strawberry.field(description="The stable reason, for programs.")  # type: ignore[valid-type]
     message: str = strawberry.field(description="The reason in words, for people.")
+    account_id: strawberry.Private[int | None] = None
+
+    @strawberry.field(description="The account it concerns, where there is one and the viewer may see it.")
+    async def account(self, info: Info) -> LazyAccount | None:
+        return await load_account(info.context, self.account_id)
 
     @classmethod
     def of(cls, index: int, call_id: str, refusal: Refusal) -> "RefusedCall":
-        return cls(index=index, call_id=call_id, code=refusal.code, message=refusal.message)
+        return cls(
+            index=index,
+            call_id=call_id,
+            code=refusal.code,
+            message=refusal.message,
+            account_id=refusal.account_id,
+        )
 
 
 def account_number(account_id: str | None) -> int | None:

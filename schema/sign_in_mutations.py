@@ -88,10 +88,19 @@ class RevokeApiTokenPayload:
 
 @strawberry.type
 class SignInMutations:
-    @mutation(description="Sign in: a new session. The rest of the request runs as the account.", scope=None)
+    @mutation(
+        description="Sign in: a new session. The rest of the request runs as the account. After too many wrong "
+        "passwords for the account or from one address within a minute the answer is the top-level error THROTTLED.",
+        scope=None,
+    )
     async def login(self, info: Info, input: Input[LoginInput]) -> LoginPayload:
         context = info.context
-        signed_in = await sign_in.login(context.services, username=input.username, password=input.password)
+        signed_in = await sign_in.login(
+            context.services,
+            username=input.username,
+            password=input.password,
+            client_address=context.client_address,
+        )
         context.viewer = signed_in.viewer
         return LoginPayload(
             token=signed_in.secret,

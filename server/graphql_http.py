@@ -28,6 +28,7 @@ from server.http_request import (
     Parameters,
     RefusedHere,
     bearer_token,
+    client_address_of,
     headers_of,
     parameters_of_get,
     parameters_of_post,
@@ -156,6 +157,7 @@ class GraphQLEndpoint:
             operation = self._operation(exchange, parameters)
             token = bearer_token(exchange.headers.get(b"authorization"))
             context = await self._open_context(token, exchange.request_id)
+            context.client_address = client_address_of(exchange.scope)
         except RequestRefused as refused:
             await exchange.answer_unexecuted(refused.errors)
             return

@@ -23,7 +23,7 @@ from structlog.contextvars import bind_contextvars
 from resolvers.context import RequestContext
 from schema.failures import FailureCode, explain, failure, failure_of
 from schema.service import ServiceSchema
-from server.http_request import bearer_token, headers_of, request_id_of
+from server.http_request import bearer_token, client_address_of, headers_of, request_id_of
 from server.metrics import websocket_connections
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ class Connection:
 
     header_token: str | None
     request_id: str
+    client_address: str = ""
     connection_params: Mapping[str, object] | None = None
 
     @property
@@ -96,6 +97,7 @@ class _Handler(BaseGraphQLTransportWSHandler[Any, None]):
         """Run it in a context of its own: who is asking is looked up each time, and loaders remember one operation."""
         try:
             context = await self.view.open_context(self.context.token, self.context.request_id)
+            context.client_address = self.context.client_address
         except Exception as error:
             errors = [failure_of(error)]
             explain(errors, self.context.request_id)
@@ -141,7 +143,9 @@ class GraphQLOverWebSocket(GraphQL[Any, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
         headers = headers_of(scope["headers"])
-        scope[_CONNECTION] = Connection(bearer_token(headers.get(b"authorization")), request_id_of(headers))
+        scope[_CONNECTION] = Connection(
+            bearer_token(headers.get(b"authorization")), request_id_of(headers), client_address_of(scope)
+        )
         bind_contextvars(request_id=scope[_CONNECTION].request_id)
         websocket_connections.inc()
         try:

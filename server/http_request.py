@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import orjson
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from schema.failures import FailureCode
 
@@ -46,6 +46,12 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in raw:
         headers[name] = headers[name] + b"," + value if name == b"accept" and name in headers else value
     return headers
+
+
+def client_address_of(scope: Scope) -> str:
+    """The client's address, as a trusted proxy says; empty where the server does not know it."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def request_id_of(headers: dict[bytes, bytes]) -> str:

@@ -67,11 +67,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[], None]) -> bool:
+async def serve_http(
+    app: Starlette, bound: socket.socket, on_ready: Callable[[], None], *, trusted_proxies: str = "127.0.0.1"
+) -> bool:
     """Serve until SIGINT or SIGTERM, which is an ordinary end. False when the app did not start.
 
     ``on_ready`` is called once, when requests are taken. When they no longer are, the application's ``state.stopping``
-    is set; what has not ended within seconds is cut off.
+    is set; what has not ended within seconds is cut off. ``trusted_proxies``, separated by commas, may say for whom
+    they ask.
     """
     config = uvicorn.Config(
         app,
@@ -83,6 +86,8 @@ async def serve_http(app: Starlette, bound: socket.socket, on_ready: Callable[[]
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=trusted_proxies,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_WAIT_S,
     )

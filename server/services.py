@@ -12,6 +12,7 @@ from resolvers.account_directory import AccountDirectory
 from resolvers.balance_feed import BalanceFeed
 from resolvers.context import Services
 from resolvers.low_balance_feed import LowBalanceFeed
+from resolvers.sign_in_throttle import SignInThrottle
 from server.hold_expiry import hold_expiry
 from server.settings import Settings
 from server.webhooks import webhook_posts
@@ -37,6 +38,9 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
                 db=database,
                 rules=rules,
                 passwords=settings.passwords(),
+                sign_in_throttle=SignInThrottle(
+                    account_max=settings.wrong_passwords_max, address_max=settings.address_wrong_passwords_max
+                ),
                 charging=batcher,
                 feed=feed,
                 low_balance_feed=low_balance_feed,

@@ -32,10 +32,16 @@ class SettingsError(Exception):
 
 
 def _postgresql_url(text: str) -> str:
+    """The URL as it is. No message shows a part of it: what looks like a host may be the end of a password."""
+    if text.partition("?")[0].count("@") > 1:
+        raise ValueError("a @ in its user name or password is to be written as %40")
+    bad_port = ValueError("its port should be a whole number from 1 to 65535")
     try:
         url = database_url(text)
     except ArgumentError:
         raise ValueError("give a URL such as postgresql://user:password@host:5432/name") from None
+    except ValueError:
+        raise bad_port from None
     if url.drivername != "postgresql+asyncpg":
         raise ValueError("it must start with postgresql://")
     unknown = sorted(set(url.query) - {"host", "port", "ssl"})
@@ -43,6 +49,12 @@ def _postgresql_url(text: str) -> str:
         raise ValueError(f"it has a parameter {unknown[0]!r}; host, port and sslmode are known")
     if not url.database:
         raise ValueError("it names no database: end it with /name")
+    # A number beyond that would reach another port: only its last sixteen bits are taken.
+    ports = [] if url.port is None else [str(url.port)]
+    for given in url.normalized_query.get("port", ()):
+        ports += given.split(",")
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535 for port in ports):
+        raise bad_port
     return text
 
 
@@ -91,6 +103,23 @@ class Settings(BaseSettings):
         64 * 1024, ge=8, le=1024 * 1024, description="Memory that each password hash takes (Argon2id), in KiB."
     )
     password_hash_rounds: int = Field(3, ge=1, le=100, description="Passes of each password hash over its memory.")
+    wrong_passwords_max: int = Field(
+        10,
+        ge=1,
+        le=1_000_000,
+        description="Wrong passwords for one account within a minute, after which signing in to it is refused "
+        "(THROTTLED). Each server process counts for itself.",
+    )
+    address_wrong_passwords_max: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="The same for all that comes from one address, or from one /64 network of IPv6.",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
+    )
     session_ttl_s: int = Field(30 * 86_400, ge=60, le=10 * 366 * 86_400, description="Life of a sign-in, in seconds.")
     currency: Annotated[str, AfterValidator(_currency)] = Field(
         "EUR", description="Currency of every amount (ISO 4217)."

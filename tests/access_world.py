@@ -96,11 +96,9 @@ class AccessWorld:
     async def fall_low(self, viewer: str) -> None:
         """Let the available credit of the account that asks fall below its threshold; of the operator, a customer's."""
         account = self.people["customer"] if viewer == "operator" else self.person(viewer)
-        for amount, threshold in (("1000", "500"), ("-1000", "500")):
-            by, account_id = await self.token("operator"), {"accountId": account.id}
-            await self.api.done("setLowBalanceNotice", "webhookSecret", {**account_id, "threshold": threshold}, by=by)
-            credit = {**account_id, "amount": amount, "idempotencyKey": f"low {self.number()}"}
-            await self.api.done("createCreditTransaction", "duplicate", credit, by=by)
+        for amount in ("1000", "-1000"):
+            credit = {"accountId": account.id, "amount": amount, "idempotencyKey": f"low {self.number()}"}
+            await self.api.done("createCreditTransaction", "duplicate", credit, by=self.api.operator)
 
     def call(self, **changes: Any) -> dict[str, Any]:
         """A finished call of a minute of the customer, new unless ``changes`` name a ``callId``."""
@@ -125,9 +123,16 @@ async def access_world(api: Api) -> AccessWorld:
     await _give_the_customer_a_list(world)
     await _give_credit(world)
     await _charge(world)
-    notice = {"accountId": customer.id, "threshold": "1"}
-    await api.done("setLowBalanceNotice", "webhookSecret", notice, by=parent)
+    for account in (ancestor, parent, sibling, customer, other):
+        await _watch(world, account, by=account)
+    for reseller in (parent, api.operator):
+        await _watch(world, customer, by=reseller)
     return world
+
+
+async def _watch(world: AccessWorld, account: Person, *, by: Person) -> None:
+    notice = {"accountId": account.id, "threshold": "500"}
+    await world.api.done("setLowBalanceNotice", "webhookSecret", notice, by=by)
 
 
 async def _give_the_customer_a_list(world: AccessWorld) -> None:

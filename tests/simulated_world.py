@@ -36,6 +36,7 @@ class SimulatedWorld:
         self.calls: list[Call] = []
         self.credits: list[Credit] = []
         self.outcomes: Counter[str] = Counter()
+        self.taken: list[str] = []
         self._numbered = 0
 
     async def compare(self) -> None:
@@ -135,13 +136,20 @@ class SimulatedWorld:
         return number[: self.random.randint(1, len(number))]
 
     def new_call(self) -> Call:
-        """A call of anybody, started in an hour (when every change so far holds) or in the past."""
+        """A call of anybody, started in an hour (when every change so far holds) or in the past.
+
+        Rather to a number that every level has a price for.
+        """
         soon = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
+        username = self.random.choice(list(self.ledger.accounts))
+        started_at = self.random.choice([soon, soon, soon, *PAST_CALLS])
+        account = self.ledger.accounts[username]
+        priced = [number for number in NUMBERS if None not in self.ledger.prices(account, number, started_at)]
         return Call(
             self.new_name("call "),
-            self.random.choice(list(self.ledger.accounts)),
-            self.random.choice(NUMBERS),
-            self.random.choice([soon, soon, soon, *PAST_CALLS]),
+            username,
+            self.random.choice(priced if priced and self.random.random() < 0.7 else NUMBERS),
+            started_at,
             self.random.choice([0, 1, 60, 61, *(self.random.randrange(900) for _ in range(4))]),
         )
 

@@ -1,5 +1,6 @@
 """Limits on calls beyond credit, enforced over the whole path when a call is authorised or extended."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +43,39 @@ async def test_no_more_calls_run_at_once_than_any_level_allows(api: Api, tree: d
     assert (await authorise(api, tree, "c-3"))["heldSeconds"] == 60
 
 
+async def test_calls_of_every_account_below_count_and_other_branches_do_not(api: Api, tree: dict[str, Person]) -> None:
+    await api.customer("anna", of=tree["good"], credit="100")
+    await api.customer("stand", of=tree["luluka"], credit="100")
+    await limit(api, tree["good"], tree["luluka"], concurrentCallsMax=2)
+    for call_id, username in (("c-1", "keytyh*good"), ("c-2", "stand*luluka"), ("c-3", "anna*good")):
+        assert (await authorise(api, tree, call_id, username=username))["heldSeconds"] == 60
+    for username in ("keytyh*good", "anna*good", "good*luluka"):
+        assert await authorise(api, tree, "c-4", username=username) == ("LIMIT_REACHED", "good*luluka")
+    assert (await authorise(api, tree, "c-4", username="stand*luluka"))["heldSeconds"] == 60
+
+
+async def test_a_call_whose_end_never_came_no_longer_counts_once_its_hold_has_expired(
+    api: Api, tree: dict[str, Person]
+) -> None:
+    await limit(api, tree["keytyh"], tree["good"], concurrentCallsMax=1, dailySpendMax="1")
+    assert (await authorise(api, tree, "c-1"))["heldSeconds"] == 60
+    assert await authorise(api, tree, "c-2") == ("LIMIT_REACHED", "keytyh*good")
+    async with api.db.transaction() as tx:  # two minutes pass
+        await tx.exec_driver_sql("UPDATE holds SET expires_at = expires_at - interval '3 minutes'")
+    assert (await authorise(api, tree, "c-2"))["heldSeconds"] == 60
+
+
+async def test_a_limit_of_an_account_above_the_viewer_refuses_without_naming_it(
+    api: Api, tree: dict[str, Person]
+) -> None:
+    await limit(api, tree["luluka"], api.operator, concurrentCallsMax=0)
+    assert await authorise(api, tree, "c-1") == ("LIMIT_REACHED", "luluka*operator")
+    refused = await api.refused("authorizeCall", a_call("c-1"), by=tree["good"])
+    assert (refused["code"], refused["account"]) == ("LIMIT_REACHED", None)
+    await limit(api, tree["luluka"], api.operator, concurrentCallsMax=None)
+    assert (await authorise(api, tree, "c-1"))["heldSeconds"] == 60
+
+
 async def test_calls_in_one_request_count_against_each_other(api: Api, tree: dict[str, Person]) -> None:
     await limit(api, tree["good"], tree["luluka"], concurrentCallsMax=2)
     calls = [a_call(f"c-{index}") for index in range(3)]
@@ -67,6 +101,25 @@ async def test_no_more_is_spent_on_a_day_than_allowed_by_running_and_ended_calls
     assert refused["code"] == "LIMIT_REACHED"
 
 
+@pytest.mark.parametrize("limited", ["keytyh", "good", "luluka"])
+async def test_what_was_spent_on_another_utc_day_does_not_count(
+    api: Api, tree: dict[str, Person], limited: str
+) -> None:
+    resellers = {"keytyh": tree["good"], "good": tree["luluka"], "luluka": api.operator}
+    await limit(api, tree[limited], resellers[limited], dailySpendMax="2")
+    async with api.db.read() as connection:
+        rows = await connection.exec_driver_sql("SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'")
+        midnight = rows.scalar_one()
+    # A call belongs to the day of its start: yesterday's last one counts nothing, today's first one does.
+    for call_id, started_at in (("c-1", midnight - timedelta(seconds=1)), ("c-2", midnight)):
+        call = {**a_call(call_id), "startedAt": started_at.isoformat(), "durationSeconds": 90}
+        await api.done("chargeCall", "duplicate", {"call": call}, by=tree["luluka"])
+    held = await authorise(api, tree, "c-3")
+    assert (held["maxDurationSeconds"], held["heldSeconds"]) == (30, 30)
+    username = f"{limited}*{'good' if limited == 'keytyh' else 'luluka' if limited == 'good' else 'operator'}"
+    assert await authorise(api, tree, "c-4") == ("LIMIT_REACHED", username)
+
+
 async def test_no_call_is_authorised_for_longer_than_any_level_allows(api: Api, tree: dict[str, Person]) -> None:
     await limit(api, tree["luluka"], api.operator, callDurationSecondsMax=90)
     held = await authorise(api, tree, "c-1")
@@ -90,9 +143,11 @@ async def test_only_allowed_and_no_forbidden_prefixes_are_authorised(api: Api, t
 async def test_a_reseller_may_refuse_calls_that_it_would_lose_by(api: Api, tree: dict[str, Person]) -> None:
     lists = await api("{ viewer { rateLists { id name } } }", by=tree["good"])
     ten_off = next(one["id"] for one in lists["viewer"]["rateLists"] if one["name"] == "(Predefined) 10% List")
-    await api.done(
-        "updateAccount", "account { id }", {"accountId": tree["keytyh"].id, "rateListId": ten_off}, by=tree["good"]
+    selected = await api.done(
+        "updateAccount", "warnings", {"accountId": tree["keytyh"].id, "rateListId": ten_off}, by=tree["good"]
     )
+    assert len(selected["warnings"]) == 1
+    assert "lose" in selected["warnings"][0]
     assert (await authorise(api, tree, "c-1"))["pricePerMinute"] == "0.90000000", "off by default"
     await limit(api, tree["good"], tree["good"], noLossCalls=True)
     assert await authorise(api, tree, "c-2") == ("LIMIT_REACHED", "good*luluka")

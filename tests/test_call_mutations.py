@@ -259,3 +259,18 @@ async def test_usage_counts_calls_seconds_and_charges_of_everything_below(api: A
     ):
         usage = (await api(query, by=viewer))["viewer"]["usage"]
         assert (int(usage["calls"]), int(usage["durationSeconds"]), usage["charged"]) == figures
+
+
+async def test_values_that_are_not_of_their_type_refuse_the_request_and_each_is_named(
+    api: Api, tree: dict[str, Person]
+) -> None:
+    changes: list[dict[str, Any]] = [{}, {"startedAt": "yesterday"}, {"durationSeconds": 1.5}]
+    calls = [a_call(f"c-{index}", "keytyh*good", **change) for index, change in enumerate(changes)]
+    query = "mutation ($input: ChargeCallsInput!) { chargeCalls(input: $input) { charged } }"
+    answer = await api.answer(query, {"input": {"calls": calls}}, by=tree["good"])
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"] * 2
+    assert [error["message"].partition(":")[0] for error in answer["errors"]] == [
+        "Variable '$input' has invalid value at .calls[1].startedAt",
+        "Variable '$input' has invalid value at .calls[2].durationSeconds",
+    ]
+    assert await api.rows("calls", "call_keys") == {"calls": [], "call_keys": []}

@@ -161,6 +161,48 @@ async def test_many_calls_are_authorised_and_settled_each_on_its_own(api: Api, t
     assert await state(api, tree["keytyh"]) == [("9.00000", "0.00000", "9.00000")]
 
 
+@pytest.mark.parametrize(
+    ("who_is_short", "asked_by", "named"),
+    [
+        ("keytyh", "luluka", "keytyh*good"),
+        ("good", "luluka", "good*luluka"),
+        ("luluka", "luluka", "luluka*operator"),
+        ("good", "good", "good*luluka"),
+        ("luluka", "good", None),
+    ],
+)
+async def test_a_refusal_names_the_account_in_the_way_to_those_who_may_see_it(
+    api: Api, tree: dict[str, Person], who_is_short: str, asked_by: str, named: str | None
+) -> None:
+    deduct = {"accountId": tree[who_is_short].id, "amount": "-10", "idempotencyKey": "k-1"}
+    await api.done("createCreditTransaction", "duplicate", deduct, by=api.operator)
+    account = named and {"username": named}
+    one = await api.refused("authorizeCall", a_call("c-1"), by=tree[asked_by])
+    assert (one["code"], one["account"]) == ("INSUFFICIENT_CREDIT", account)
+    fields = "authorizations { callId } refused { index callId code account { username } }"
+    many = await api.done("authorizeCalls", fields, {"calls": [a_call("c-1"), a_call("c-2")]}, by=tree[asked_by])
+    assert many["refused"] == [
+        {"index": index, "callId": f"c-{index + 1}", "code": "INSUFFICIENT_CREDIT", "account": account}
+        for index in range(2)
+    ]
+    assert await api.rows("holds") == {"holds": []}
+
+
+async def test_a_refused_extension_names_the_account_in_the_way_and_what_was_held_stays(
+    api: Api, tree: dict[str, Person]
+) -> None:
+    await api.done("authorizeCall", AUTHORIZATION, a_call("c-1"), by=tree["good"])
+    for name in ("luluka", "keytyh"):
+        deduct = {"accountId": tree[name].id, "amount": "-9", "idempotencyKey": f"k-{name}"}
+        await api.done("createCreditTransaction", "duplicate", deduct, by=api.operator)
+        before = await api.rows("holds", "account_state")
+        refused = await api.refused("extendCall", {"callId": "c-1", "sequence": 1}, by=tree["good"])
+        # Of several accounts that cannot pay it is the one nearest to the customer.
+        shown = {"username": "keytyh*good"} if name == "keytyh" else None
+        assert (refused["code"], refused["account"]) == ("INSUFFICIENT_CREDIT", shown)
+        assert await api.rows("holds", "account_state") == before
+
+
 async def test_a_reseller_below_the_switch_that_authorised_a_call_cannot_end_it(
     api: Api, tree: dict[str, Person]
 ) -> None:

@@ -116,9 +116,10 @@ async def test_replacing_withdraws_what_the_new_sheet_leaves_out(db: Database) -
         (b"\x00\x01\x02", [], 1, "sheet.csv: this is no text file: a rate sheet is CSV"),
         (b"Code,Rate\n*1,0.05\n", [], 1, "sheet.csv has no line that can be imported"),
         (DIRTY, ["--strict"], 1, "sheet.csv: nothing is imported, since 15 lines are rejected"),
-        (DIRTY, ["--increments", "0/60"], 1, "--increments: '0' is no increment: 1 to 86400 whole seconds are"),
+        (DIRTY, ["--increments", "0/60"], 2, "--increments: '0' is no increment: 1 to 86400 whole seconds are"),
+        (DIRTY, ["--increments", "x"], 2, "--increments: 'x' are no increments: such as 60/60 or 30/6 are"),
     ],
-    ids=["empty", "no columns", "binary", "no good line", "strict", "increments"],
+    ids=["empty", "no columns", "binary", "no good line", "strict", "increments", "no increments"],
 )
 def test_a_file_that_cannot_be_imported_is_one_line_and_no_success_and_opens_no_database(
     content: bytes,

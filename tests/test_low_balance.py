@@ -90,19 +90,92 @@ async def test_who_may_set_a_watch(api: Api, keytyh: Person) -> None:
     assert await api.rows("low_balance_watches") == {"low_balance_watches": []}
 
 
-async def test_a_watcher_is_told_of_its_own_subtree_alone(api: Api, keytyh: Person) -> None:
-    async with LowBalanceFeed(api.db) as feed, feed.watch(keytyh.account_id) as told, feed.watch(10**9) as not_told:
+async def test_each_author_sets_sees_and_ends_a_watch_of_its_own(api: Api, keytyh: Person) -> None:
+    good = await api.sign_in("good*operator")
+    threshold = "query ($id: ID!) { account(id: $id) { lowBalanceThreshold } }"
+
+    async def thresholds() -> list[str | None]:
+        people = (keytyh, good, api.operator)
+        return [(await api(threshold, {"id": keytyh.id}, by=by))["account"]["lowBalanceThreshold"] for by in people]
+
+    for by, amount in ((keytyh, "5"), (good, "8")):
+        watch = {"accountId": keytyh.id, "threshold": amount}
+        await api.done("setLowBalanceNotice", "account { id }", watch, by=by)
+    assert await thresholds() == ["5.00000", "8.00000", None]
+    await charge(api, "c-1", 150)
+    assert await notices(api) == [(750_000, 800_000)], "7.50000 is only below what the reseller watches for"
+    await charge(api, "c-2", 180)
+    assert await notices(api) == [(750_000, 800_000), (450_000, 500_000)]
+    await api.done("setLowBalanceNotice", "account { id }", {"accountId": keytyh.id}, by=good)
+    assert await thresholds() == ["5.00000", None, None]
+
+
+async def test_each_author_is_told_of_what_it_watches_and_of_nothing_else(api: Api, keytyh: Person) -> None:
+    good = await api.sign_in("good*operator")
+    for by, amount in ((keytyh, "5"), (good, "8")):
+        watch = {"accountId": keytyh.id, "threshold": amount}
+        await api.done("setLowBalanceNotice", "account { id }", watch, by=by)
+    async with (
+        LowBalanceFeed(api.db) as feed,
+        feed.watch(keytyh.account_id) as customers,
+        feed.watch(good.account_id) as resellers,
+        feed.watch(api.operator.account_id) as operators,
+    ):
         await listening(api)
-        await api.done("setLowBalanceNotice", "account { id }", {"accountId": keytyh.id, "threshold": "5"}, by=keytyh)
         await charge(api, "c-1", 360)
-        notice = await asyncio.wait_for(anext(aiter(told)), 10)
-        assert (notice.account_id, notice.available_units, notice.threshold_units) == (
-            keytyh.account_id,
-            400_000,
+        for watcher, threshold_units in ((customers, 500_000), (resellers, 800_000)):
+            notice = await asyncio.wait_for(anext(aiter(watcher)), 10)
+            told = (notice.account_id, notice.available_units, notice.threshold_units)
+            assert told == (keytyh.account_id, 400_000, threshold_units)
+        for watcher in (customers, resellers, operators):
+            watcher.end()
+            assert [notice async for notice in watcher] == []
+
+
+async def test_what_fell_while_the_feed_could_not_listen_is_told_once_when_it_can(api: Api, keytyh: Person) -> None:
+    good = await api.sign_in("good*operator")
+    anna = await api.customer("anna", of=good, credit="10")
+    for account in (keytyh, anna):
+        watch = {"accountId": account.id, "threshold": "5"}
+        await api.done("setLowBalanceNotice", "account { id }", watch, by=good)
+    async with LowBalanceFeed(api.db) as feed, feed.watch(good.account_id) as watcher:
+        await listening(api)
+        told = aiter(watcher)
+        await charge(api, "c-1", 360)
+        assert (await asyncio.wait_for(anext(told), 10)).account_id == keytyh.account_id
+        await cut_off(api)
+        call = a_call("c-2", username=anna.username) | {"startedAt": "2026-05-04T12:00:00Z", "durationSeconds": 330}
+        await api.done("chargeCall", "duplicate", {"call": call}, by=api.operator)
+        missed = await asyncio.wait_for(anext(told), 10)
+        assert (missed.account_id, missed.available_units, missed.threshold_units) == (
+            anna.account_id,
+            450_000,
             500_000,
         )
-        not_told.end()
-        assert [notice async for notice in not_told] == []
+        await listening(api)
+        watcher.end()
+        assert [notice async for notice in told] == [], "keytyh is low still, and was told"
+
+
+async def test_what_has_risen_again_while_the_feed_could_not_listen_is_not_told(api: Api, keytyh: Person) -> None:
+    await api.done("setLowBalanceNotice", "account { id }", {"accountId": keytyh.id, "threshold": "5"}, by=keytyh)
+    await charge(api, "c-1", 360)
+    credit = {"accountId": keytyh.id, "amount": "3", "idempotencyKey": "k-1"}
+    await api.done("createCreditTransaction", "duplicate", credit, by=api.operator)
+    async with LowBalanceFeed(api.db) as feed, feed.watch(keytyh.account_id) as watcher:
+        await listening(api)
+        await charge(api, "c-2", 180)
+        notice = await asyncio.wait_for(anext(aiter(watcher)), 10)
+        assert notice.available_units == 400_000
+
+
+async def cut_off(api: Api) -> None:
+    """Break the connections of every listener, as a restart of the database does."""
+    async with api.db.read() as connection:
+        await connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'tollpath feed'"
+        )
 
 
 async def listening(api: Api) -> None:
@@ -166,6 +239,31 @@ async def test_a_webhook_is_posted_signed_and_again_until_it_is_taken(database_u
                 "currency": "EUR",
             }
         assert (await delivery(api, delivered=True))[:2] == (2, True)
+
+
+async def test_each_author_has_a_webhook_and_a_secret_of_its_own(database_url: str) -> None:
+    async with (
+        running_api(database_url, webhook_private_addresses=True) as api,
+        receiver([]) as (customers_url, customers),
+        receiver([]) as (resellers_url, resellers),
+    ):
+        await one_a_minute(api)
+        good = await api.reseller("good", of=api.operator, credit="100")
+        keytyh = await api.customer("keytyh", of=good, credit="10")
+        posts = ((keytyh, "5", customers_url, customers), (good, "8", resellers_url, resellers))
+        secrets = []
+        for by, threshold, url, _ in posts:
+            watch = {"accountId": keytyh.id, "threshold": threshold, "webhookUrl": url}
+            secrets.append((await api.done("setLowBalanceNotice", "webhookSecret", watch, by=by))["webhookSecret"])
+        await charge(api, "c-1", 360)
+        for secret, (_, threshold, _, received) in zip(secrets, posts, strict=True):
+            body, header = await asyncio.wait_for(received.get(), 20)
+            seconds, _, digest = header.removeprefix("t=").partition(",v1=")
+            assert digest == hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+            posted = orjson.loads(body)
+            assert (posted["available"], posted["threshold"]) == ("4.00000", f"{threshold}.00000")
+        assert customers.empty()
+        assert resellers.empty()
 
 
 async def test_a_webhook_is_not_posted_to_an_address_that_is_not_public(api: Api, keytyh: Person) -> None:

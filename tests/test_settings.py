@@ -15,6 +15,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+BAD_PORT = "its port should be a whole number from 1 to 65535"
+AT_SIGN = "a @ in its user name or password is to be written as %40"
+
+
 def complaint() -> str:
     with pytest.raises(SettingsError) as caught:
         load_settings()
@@ -83,6 +87,13 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ),
         ("DATABASE_URL", "mysql://a:pw@b/c", "DATABASE_URL is not valid: it must start with postgresql://"),
         ("DATABASE_URL", "postgresql://h", "DATABASE_URL is not valid: it names no database: end it with /name"),
+        ("DATABASE_URL", "postgresql://u:pw@h:54x/d", f"DATABASE_URL is not valid: {BAD_PORT}"),
+        ("DATABASE_URL", "postgresql://u:pw@h:/d", f"DATABASE_URL is not valid: {BAD_PORT}"),
+        ("DATABASE_URL", "postgresql://u:pw@h:0/d", f"DATABASE_URL is not valid: {BAD_PORT}"),
+        ("DATABASE_URL", "postgresql://u:pw@h:65536/d", f"DATABASE_URL is not valid: {BAD_PORT}"),
+        ("DATABASE_URL", "postgresql:///d?host=/tmp&port=abc", f"DATABASE_URL is not valid: {BAD_PORT}"),
+        ("DATABASE_URL", "postgresql://u:p@ss:word@h/d", f"DATABASE_URL is not valid: {AT_SIGN}"),
+        ("DATABASE_URL", "postgresql://u:p@ss@h:5432/d", f"DATABASE_URL is not valid: {AT_SIGN}"),
         (
             "DATABASE_URL",
             "nonsense",
@@ -95,6 +106,19 @@ def test_a_wrong_variable_is_named_in_one_line(
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert complaint() == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p%40ss%3Aword@h:65535/d",
+        "postgres://u:p:w#/?w@[::1]/d",
+        "postgresql:///d?host=/run/postgresql&port=5433&sslmode=disable",
+    ],
+)
+def test_a_url_that_names_a_database_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert load_settings().database_url == url
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

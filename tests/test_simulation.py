@@ -10,60 +10,96 @@ import asyncio
 import functools
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 
 from models.database import Database
+from models.migrations.run import migrate
 from resolvers.audit import audit
 from tests.reference_ledger import Ledger
 from tests.server_process import server_processes
-from tests.simulated_races import Simulation
+from tests.simulated_races import STEPS, Simulation
 
 SEEDS = [int(os.environ["TOLLPATH_TEST_SEED"])] if "TOLLPATH_TEST_SEED" in os.environ else [2, 7, 9]
 SECONDS = float(os.environ.get("TOLLPATH_TEST_SIMULATION_S", 0))
 # Of a run in the suite, where nothing else is asked for: enough for every kind of step, on a slow machine not too long.
-STEPS_MAX = 100
+STEPS_MIN, STEPS_MAX = 60, 100
 STEPS_SECONDS_MAX = 8
+# What must have become of calls by then, whatever the seed: a simulation in which nothing happens proves nothing.
+HAPPENED = {"CHARGED", "HELD", "RELEASED", "EXPIRED"}
+
+
+@asynccontextmanager
+async def simulation_of(seed: int, database_url: str, db: Database, folder: Path) -> AsyncIterator[Simulation]:
+    """A simulation over two servers, which log nothing but that holds have expired."""
+    async with (
+        # Holds last until the simulation lets their time pass.
+        server_processes(database_url, folder, 2, hold_ttl_s=86_400) as servers,
+        httpx.AsyncClient(base_url=servers[0].address, timeout=60) as one,
+        httpx.AsyncClient(base_url=servers[1].address, timeout=60) as other,
+    ):
+        simulation = Simulation(seed, [one, other])
+        simulation.pass_time = functools.partial(pass_time, db)
+        await simulation.begin()
+        yield simulation
+        logged = [line for server in servers for line in server.log().splitlines()]
+        assert [line for line in logged if "expired_holds_freed" not in line] == []
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_the_product_agrees_with_the_reference_ledger(
     seed: int, database_url: str, db: Database, tmp_path: Path
 ) -> None:
-    steps: list[str] = []
-    async with (
-        # Holds last until the simulation lets their time pass.
-        server_processes(database_url, tmp_path, 2, hold_ttl_s=86_400) as servers,
-        httpx.AsyncClient(base_url=servers[0].address, timeout=60) as one,
-        httpx.AsyncClient(base_url=servers[1].address, timeout=60) as other,
-    ):
-        simulation = Simulation(seed, [one, other])
-        simulation.pass_time = functools.partial(pass_time, db)
+    print(f"\nTOLLPATH_TEST_SEED={seed}")
+    async with simulation_of(seed, database_url, db, tmp_path) as simulation:
         begun = time.monotonic()
         try:
-            await simulation.begin()
-            while goes_on(len(steps), time.monotonic() - begun):
-                steps.append(await simulation.step())
+            while goes_on(len(simulation.taken), time.monotonic() - begun):
+                await simulation.step()
         finally:
             print(
-                f"\nTOLLPATH_TEST_SEED={seed}: {len(steps)} steps, {len(simulation.ledger.accounts)} accounts, "
-                f"{simulation.depth_max + 1} levels, {time.monotonic() - begun:.1f} s; the last: {steps[-5:]}; "
-                f"calls: {dict(simulation.outcomes)}"
+                f"{len(simulation.taken)} steps, {len(simulation.ledger.accounts)} accounts, "
+                f"{simulation.depth_max + 1} levels, {time.monotonic() - begun:.1f} s; "
+                f"the last: {simulation.taken[-5:]}; calls: {dict(simulation.outcomes)}"
             )
-        logged = [line for server in servers for line in server.log().splitlines()]
-        assert [line for line in logged if "expired_holds_freed" not in line] == []
+    if len(simulation.taken) >= STEPS_MIN:
+        assert {*STEPS} - {*simulation.taken} == HAPPENED - (+simulation.outcomes).keys() == set()
     assert await usage_days(db) == usage_days_of(simulation.ledger)
     report = await audit(db)
     assert report.differences == ()
     assert (report.accounts, report.calls) == (len(simulation.ledger.accounts), len(simulation.ledger.booked))
 
 
+async def test_a_seed_replays_the_same_steps_with_the_same_choices(
+    database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    await migrate(empty_database_url)
+    first, again = [await choices_of(SEEDS[0], 30, url, tmp_path) for url in (database_url, empty_database_url)]
+    assert again == first
+
+
+async def choices_of(seed: int, steps: int, database_url: str, folder: Path) -> tuple[Any, ...]:
+    """All that was chosen in so many steps, but for times: calls start relative to the present."""
+    db = Database(database_url)
+    try:
+        async with simulation_of(seed, database_url, db, folder) as simulation:
+            for _ in range(steps):
+                await simulation.step()
+    finally:
+        await db.close()
+    calls = [(call.call_id, call.username, call.number, call.duration_s) for call in simulation.calls]
+    return simulation.taken, calls, simulation.credits, list(simulation.ledger.accounts), simulation.random.getstate()
+
+
 def goes_on(steps: int, seconds: float) -> bool:
     """Whether another step is taken."""
-    return seconds < SECONDS if SECONDS else steps < STEPS_MAX and seconds < STEPS_SECONDS_MAX
+    return seconds < SECONDS if SECONDS else steps < STEPS_MIN or (steps < STEPS_MAX and seconds < STEPS_SECONDS_MAX)
 
 
 async def pass_time(db: Database, call_ids: list[str]) -> None:

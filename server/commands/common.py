@@ -43,7 +43,7 @@ class Refused(CommandError):
 
 
 class BadEnvironment(CommandError):
-    """A file, a port, a folder or a database is not as it has to be."""
+    """An option, a file, a port, a folder or a database is not as it has to be."""
 
 
 @dataclass(frozen=True)

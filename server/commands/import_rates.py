@@ -14,6 +14,7 @@ from billing.set_rates import set_rates
 from billing.sheet_cells import CellError, read_increments
 from models.database import Database
 from server.commands.common import (
+    BadEnvironment,
     Opened,
     Refused,
     existing_file,
@@ -114,10 +115,10 @@ def _read(file: Path, currency: str, increments: str) -> RateSheet:
     try:
         increments_s = read_increments(increments)
     except CellError as error:
-        raise Refused(f"--increments: {error}") from None
+        raise BadEnvironment(f"--increments: {error}") from None
     try:
         with progress_bar("Reading lines") as on_lines:
-            return parse_rate_sheet(file.read_bytes(), currency=currency, increments_s=increments_s, on_lines=on_lines)
+            return parse_rate_sheet(_bytes(file), currency=currency, increments_s=increments_s, on_lines=on_lines)
     except NotARateSheet as error:
         raise Refused(f"{file}: {one_line(error)}") from None
 

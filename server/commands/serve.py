@@ -55,7 +55,8 @@ def serve(
             if demo is not None:
                 write(demo_text(demo, address))
 
-        return await serve_http(create_app(settings, url), bound, greet)
+        app = create_app(settings, url)
+        return await serve_http(app, bound, greet, trusted_proxies=settings.trusted_proxies)
 
     with (
         bound,
