@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, select, text
 
-from billing.charge_order import BookedCall
+from billing.charge_order import BookedCall, CallStatus
 from billing.errors import InvalidNumber
 from billing.phone_number import parse_number
 from billing.texts import is_storable
@@ -20,6 +20,8 @@ from resolvers.pages import Page, PageRequest, page_of, pages_of_each
 from resolvers.request_errors import BadUserInput
 
 CALLS_PAGE_SIZE_MAX = 500
+# The number of no account: a filter for the calls of an account that there is not.
+NO_ACCOUNT = 0
 
 _CALL_COLUMNS = [getattr(Call, name) for name in BookedCall._fields]
 
@@ -40,12 +42,16 @@ class SortDirection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls of an account: started at or after ``since`` and before ``until``, to numbers with this prefix."""
+    """Which calls of an account: started at or after ``since`` and before ``until``, to numbers with this prefix, to
+    destinations with this text in their name in any case, with this status, of ``account_id`` and what is below it."""
 
     since: datetime | None = None
     until: datetime | None = None
     number_prefix: str | None = None
     direction: SortDirection = SortDirection.DESC
+    destination: str | None = None
+    status: CallStatus | None = None
+    account_id: int | None = None
 
     @property
     def order(self) -> str:
@@ -54,16 +60,26 @@ class CallFilter:
 
 
 def call_filter(
-    since: datetime | None, until: datetime | None, number: str | None, direction: SortDirection
+    since: datetime | None,
+    until: datetime | None,
+    number: str | None,
+    direction: SortDirection,
+    *,
+    destination: str | None = None,
+    status: CallStatus | None = None,
+    account_id: int | None = None,
 ) -> CallFilter:
     """A checked filter; ``number`` is the beginning of a called number in any form a number may be given in.
 
     Raises: BadUserInput.
     """
+    if destination is not None and not is_storable(destination):
+        raise BadUserInput("`destination` has characters that no destination has.")
     try:
-        return CallFilter(since, until, None if number is None else parse_number(number), direction)
+        number_prefix = None if number is None else parse_number(number)
     except InvalidNumber as refusal:
         raise BadUserInput(refusal.message) from None
+    return CallFilter(since, until, number_prefix, direction, destination or None, status, account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +125,14 @@ async def calls_page(
 ) -> Page[BookedCall]:
     """A page of the calls of an account and everything below it; batched with the pages of its siblings.
 
-    Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key.
+    Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key. Calls
+    narrowed to an account below are that account's own page, and none at all where it is not below.
     """
+    if chosen.account_id is not None:
+        below = await visible_account(context, chosen.account_id)
+        if below is None or account_id not in below.path:
+            return page_of([], request, booked_call)
+        account_id = below.id
 
     def statement(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
         found = (
@@ -132,6 +154,10 @@ async def calls_page(
             found = found.where(Charge.started_at < chosen.until)
         if chosen.number_prefix is not None:
             found = found.where(Call.number.startswith(chosen.number_prefix, autoescape=True))
+        if chosen.destination is not None:
+            found = found.where(func.strpos(func.lower(Call.destination), func.lower(chosen.destination)) > 0)
+        if chosen.status is not None:
+            found = found.where(Call.status == chosen.status.value)
         return found
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[BookedCall]]:

@@ -7,9 +7,10 @@ import strawberry
 
 from resolvers import calls as call_reads
 from schema.account_row import HasAccountRow
-from schema.calls import Call
+from schema.calls import Call, CallStatus
 from schema.enums import graphql_enum
 from schema.info import Info
+from schema.node import number_of
 from schema.pagination import After, Before, Connection, First, Last, connection, page_request
 
 SortDirection = graphql_enum(
@@ -43,9 +44,32 @@ class AccountCalls(HasAccountRow):
             SortDirection,  # type: ignore[valid-type]
             strawberry.argument(description="Which end comes first."),
         ] = call_reads.SortDirection.DESC,
+        destination: Annotated[
+            str | None,
+            strawberry.argument(description="Only calls to destinations with this text in their name, in any case."),
+        ] = None,
+        account: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(
+                description="Only calls of this account, below the one that is asked or itself, and of everything "
+                "below it; none where it is elsewhere."
+            ),
+        ] = None,
+        status: Annotated[
+            CallStatus | None,  # type: ignore[valid-type]
+            strawberry.argument(description="Only calls of which this became."),
+        ] = None,
     ) -> Connection[Call]:
         info.context.require_viewer()
-        chosen = call_reads.call_filter(since, until, number, direction)
+        chosen = call_reads.call_filter(
+            since,
+            until,
+            number,
+            direction,
+            destination=destination,
+            status=status,
+            account_id=None if account is None else number_of("Account", account) or call_reads.NO_ACCOUNT,
+        )
         page = page_request(
             chosen.order,
             (datetime, int),
