@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SipRules:
+    """How telephones connect. ``codecs``: the preferred one first. ``softphones``: (name, address) of each."""
+
+    domain: str
+    port: int = 5060
+    transport: str = "UDP"
+    codecs: tuple[str, ...] = ()
+    softphones: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The installation's settings that resolvers and rules need. The server fills it from its own settings.
 
-    Times are whole seconds.
+    Times are whole seconds. ``sip`` is None where no telephones connect here.
     """
 
     currency: str = "EUR"
@@ -36,6 +47,7 @@ class Rules:
     call_duration_max_s: int = 4 * 3600
     hold_slice_s: int = 60
     hold_ttl_s: int = 120
+    sip: SipRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
