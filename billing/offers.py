@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, any_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from billing.errors import InvalidInput, InvalidOffer, NameTaken, NotFound
 from billing.offer_terms import Bonus, BonusBasis, Floor, OfferTerms, check_floors, check_terms
@@ -107,11 +108,12 @@ def _columns(terms: OfferTerms) -> dict[str, Any]:
 
 
 async def _check_floors_above(tx: AsyncConnection, owner_id: int, terms: OfferTerms) -> None:
-    path = select(Account.path).where(Account.id == owner_id).scalar_subquery()
+    seller = aliased(Account)
     statement = (
         select(Offer.resale_price_min_cents, Offer.per_credit_units)
+        .join(seller, Offer.owner_id == any_(seller.path))
         .where(
-            Offer.owner_id == any_(path),
+            seller.id == owner_id,
             Offer.owner_id != owner_id,
             Offer.currency == terms.currency,
             Offer.closed_at.is_(None),
@@ -119,7 +121,7 @@ async def _check_floors_above(tx: AsyncConnection, owner_id: int, terms: OfferTe
         )
         # Nobody changes such a floor before this transaction ends. Locked from an account's own offers upwards, always.
         .order_by(Offer.id)
-        .with_for_update(read=True)
+        .with_for_update(read=True, of=Offer)
     )
     rows = await tx.execute(statement)
     check_floors(terms, [Floor(row.resale_price_min_cents, row.per_credit_units) for row in rows])
