@@ -319,7 +319,7 @@ async def test_purchases_are_listed_and_found_by_those_who_see_the_account(api: 
     assert await api(found, {"id": first["nodes"][0]["id"]}, by=sibling) == {"node": None}
 
 
-async def test_a_purchase_stands_among_the_transactions_and_moves_the_balance_live_as_credit_does(api: Api) -> None:
+async def test_a_purchase_and_its_bonus_stand_among_the_transactions(api: Api) -> None:
     keytyh = await api.customer("keytyh", of=api.operator, credit="1")
     offer_id = await published(api, AT_ONCE, by=api.operator)
     await api.done("recordPurchase", PURCHASE, purchase(offer_id, keytyh, "100", "1"), by=api.operator)
