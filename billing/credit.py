@@ -1,9 +1,11 @@
 """Credit transactions: a person changes one account's balance, by a promise. Nobody else's balance moves."""
 
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import orjson
 from sqlalchemy import insert, select
@@ -26,6 +28,8 @@ class CreditKind(StrEnum):
 
     CREDIT = "CREDIT"
     OPENING = "OPENING"
+    PURCHASE = "PURCHASE"
+    BONUS = "BONUS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,53 @@ async def create_credit_transaction(
     """
     remark = check_optional_text(remark, length_max=REMARK_LENGTH_MAX, path=("remark",))
     private_remark = check_optional_text(private_remark, length_max=REMARK_LENGTH_MAX, path=("privateRemark",))
-    check_text(idempotency_key, length_min=1, length_max=IDEMPOTENCY_KEY_LENGTH_MAX, path=("idempotencyKey",))
-    content = orjson.dumps(["credit", account_id, amount_units, remark, private_remark])
-    digest = hashlib.sha256(content).digest()
 
+    async def book() -> BookedCredit:
+        return await book_credit(
+            tx,
+            author_id=author_id,
+            account_id=account_id,
+            kind=CreditKind.CREDIT,
+            amount_units=amount_units,
+            remark=remark,
+            private_remark=private_remark,
+        )
+
+    return await book_once(
+        tx,
+        author_id=author_id,
+        account_id=account_id,
+        idempotency_key=idempotency_key,
+        content=["credit", account_id, amount_units, remark, private_remark],
+        is_gift=amount_units > 0,
+        amount_path=("amount",),
+        book=book,
+    )
+
+
+async def book_once(
+    tx: AsyncConnection,
+    *,
+    author_id: int,
+    account_id: int,
+    idempotency_key: str,
+    content: Sequence[Any],
+    is_gift: bool,
+    amount_path: tuple[str, ...],
+    book: Callable[[], Awaitable[BookedCredit]],
+) -> BookedCredit:
+    """What ``book`` books on the account, once for each key of an author. ``content`` is all that was asked for.
+
+    ``book`` is called with the account's state row locked, and behind the promises of its reseller where it
+    ``is_gift``: the account has more afterwards. What it answers is kept under the key.
+
+    Raises: what ``book`` raises; IdempotencyConflict, InvalidInput, NotFound; InsufficientCredit at ``amount_path``
+    where the account's reseller is held to its own credit and would promise more.
+    """
+    check_text(idempotency_key, length_min=1, length_max=IDEMPOTENCY_KEY_LENGTH_MAX, path=("idempotencyKey",))
+    digest = hashlib.sha256(orjson.dumps(content)).digest()
     booked = await _booked_before(tx, author_id, idempotency_key, digest)
-    reseller_id = await reseller_of(tx, account_id) if booked is None and amount_units > 0 else None
+    reseller_id = await reseller_of(tx, account_id) if booked is None and is_gift else None
     is_promise = reseller_id is not None and await lock_promises(tx, reseller_id=reseller_id)
     if booked is None:
         await _lock_balance(tx, account_id)
@@ -70,17 +115,9 @@ async def create_credit_transaction(
         booked = await _booked_before(tx, author_id, idempotency_key, digest)
     if booked is not None:
         return booked
-    booked = await book_credit(
-        tx,
-        author_id=author_id,
-        account_id=account_id,
-        kind=CreditKind.CREDIT,
-        amount_units=amount_units,
-        remark=remark,
-        private_remark=private_remark,
-    )
+    booked = await book()
     if is_promise and reseller_id is not None:
-        await check_promises(tx, reseller_id=reseller_id, path=("amount",))
+        await check_promises(tx, reseller_id=reseller_id, path=amount_path)
     kept = await tx.execute(
         insert_or_not(IdempotencyKey)
         .values(
@@ -108,25 +145,26 @@ async def book_credit(
     amount_units: int,
     remark: str | None = None,
     private_remark: str | None = None,
+    amount_path: tuple[str, ...] = ("amount",),
 ) -> BookedCredit:
     """Add ``amount_units`` (whole units of 0.00001, negative to deduct) to one account's balance, and keep a record.
 
     Locks the account's state row until the transaction ends, so the records of an account are in the order of its
-    balances. The texts are stored as they are.
+    balances. The texts are stored as they are. ``amount_path`` names the amount in the input.
 
     Raises: InvalidAmount for zero or beyond what a balance holds; InsufficientCredit where a deduction is more than
     what is available (balance + credit limit - held).
     """
     if amount_units == 0:
-        raise InvalidAmount("The amount is zero: there is nothing to book.", path=("amount",))
+        raise InvalidAmount("The amount is zero: there is nothing to book.", path=amount_path)
     balance_units, available = await _lock_balance(tx, account_id)
     balance_after_units = balance_units + amount_units
     if amount_units < 0 and available is not None and available + amount_units < 0:
         raise InsufficientCredit(
-            f"Only {format_money(max(available, 0))} can be deducted.", path=("amount",), account_id=account_id
+            f"Only {format_money(max(available, 0))} can be deducted.", path=amount_path, account_id=account_id
         )
     if not fits_a_balance(balance_after_units):
-        raise InvalidAmount("The balance would become larger than can be kept.", path=("amount",))
+        raise InvalidAmount("The balance would become larger than can be kept.", path=amount_path)
     record = (
         await tx.execute(
             insert(CreditTransaction)

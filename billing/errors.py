@@ -7,6 +7,7 @@
     ├── names, text     INVALID_USERNAME  USERNAME_TAKEN  NAME_TAKEN  INVALID_INPUT
     ├── money           INVALID_AMOUNT  INSUFFICIENT_CREDIT  IDEMPOTENCY_CONFLICT
     ├── rates           NO_RATE  INVALID_RATE  RATE_LIST_IN_USE
+    ├── offers          INVALID_OFFER  PRICE_TOO_LOW  OFFER_CLOSED
     └── calls           INVALID_NUMBER  INVALID_CALL  CALL_ENDED  LIMIT_REACHED  CALL_FAILED
                         NOTHING_TO_REFUND
 
@@ -44,6 +45,9 @@ class ErrorCode(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     CALL_FAILED = "CALL_FAILED"
     NOTHING_TO_REFUND = "NOTHING_TO_REFUND"
+    INVALID_OFFER = "INVALID_OFFER"
+    PRICE_TOO_LOW = "PRICE_TOO_LOW"
+    OFFER_CLOSED = "OFFER_CLOSED"
 
 
 class Refusal(Exception):
@@ -170,6 +174,24 @@ class RateListInUse(Refusal):
     """The list is selected by accounts and cannot be deleted."""
 
     code = ErrorCode.RATE_LIST_IN_USE
+
+
+class InvalidOffer(Refusal):
+    """Terms of an offer that cannot be: a price, amount or currency that is none."""
+
+    code = ErrorCode.INVALID_OFFER
+
+
+class PriceTooLow(Refusal):
+    """The offer would sell credit below the lowest price that somebody above allows for selling it on."""
+
+    code = ErrorCode.PRICE_TOO_LOW
+
+
+class OfferClosed(Refusal):
+    """Nothing more can be bought under this offer."""
+
+    code = ErrorCode.OFFER_CLOSED
 
 
 class InvalidNumber(Refusal):

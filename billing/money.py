@@ -3,6 +3,7 @@
     amount       whole units of 0.00001          ``Money``    "9.25000"
     price, fee   whole units of 0.00000001       ``Rate``     "0.05000000"
     percentage   whole units of 0.0001 %         ``Percent``  "10", "-20", "33.3333"
+    payment      hundredths of any currency      ``Payment``  "90.00"
 
 Text is ASCII: an optional minus, digits, and at most so many decimals. An exponent, a thousands separator, a plus,
 spaces, NaN, infinity, digits of other scripts, more decimals or a value out of range raise `NumberError`; nothing
@@ -15,6 +16,7 @@ from functools import partial
 MONEY_DECIMALS = 5
 RATE_DECIMALS = 8
 PERCENT_DECIMALS = 4
+PAYMENT_DECIMALS = 2
 
 MONEY_UNITS_PER_WHOLE = 10**MONEY_DECIMALS
 RATE_E8_PER_WHOLE = 10**RATE_DECIMALS
@@ -27,6 +29,8 @@ MONEY_UNITS_MAX = 10**12 * MONEY_UNITS_PER_WHOLE - 1
 BALANCE_UNITS_MAX = 9 * 10**18
 # 1,000,000 a minute: with the longest call (a week) a charge stays below `MONEY_UNITS_MAX`.
 RATE_E8_MAX = 10**6 * RATE_E8_PER_WHOLE
+# What is paid for credit in one go, in whatever currency.
+PAYMENT_CENTS_MAX = 10**12 * 10**PAYMENT_DECIMALS - 1
 # A markup of 10,000 %.
 PERCENT_E4_MIN = -10_000 * PERCENT_E4_PER_WHOLE
 
@@ -74,6 +78,9 @@ parse_percent = partial(
 )
 parse_percent.__doc__ = "Decimal text to whole units of 0.0001 %: -10000 to 100. Raises `NumberError`."
 
+parse_payment = partial(_parse, decimals=PAYMENT_DECIMALS, low=0, high=PAYMENT_CENTS_MAX, what="A payment")
+parse_payment.__doc__ = "Decimal text to hundredths of a currency, never negative. Raises `NumberError`."
+
 
 def format_money(units: int) -> str:
     """Whole units of 0.00001 as text with exactly five decimals: ``925000`` is ``"9.25000"``."""
@@ -88,6 +95,11 @@ def format_rate(e8: int) -> str:
 def format_percent(e4: int) -> str:
     """Whole units of 0.0001 % as the shortest text: ``100000`` is ``"10"``, ``333333`` is ``"33.3333"``."""
     return _format(e4, decimals=PERCENT_DECIMALS).rstrip("0").rstrip(".")
+
+
+def format_payment(cents: int) -> str:
+    """Hundredths of a currency as text with exactly two decimals."""
+    return _format(cents, decimals=PAYMENT_DECIMALS)
 
 
 def divide_half_up(numerator: int, denominator: int) -> int:

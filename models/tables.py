@@ -2,12 +2,14 @@
 
 from models.account import Account, AccountState
 from models.base import Base
+from models.branding import Branding
 from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
 from models.call_adjustment import CallAdjustment
 from models.call_limits import CallLimits
 from models.credit import CreditTransaction, IdempotencyKey
 from models.hold import EarlyEnd, Hold
 from models.low_balance import LowBalanceNotice, LowBalanceWatch
+from models.offer import Offer, Purchase
 from models.rate import PricingEpoch, Rate, RateList
 from models.token import Token
 
@@ -16,6 +18,7 @@ __all__ = [
     "Account",
     "AccountState",
     "Base",
+    "Branding",
     "Call",
     "CallAdjustment",
     "CallKey",
@@ -27,7 +30,9 @@ __all__ = [
     "IdempotencyKey",
     "LowBalanceNotice",
     "LowBalanceWatch",
+    "Offer",
     "PricingEpoch",
+    "Purchase",
     "Rate",
     "RateList",
     "Token",

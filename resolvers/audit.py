@@ -5,6 +5,7 @@
     usage of a day   the account's charges of that day, with the talked time of their calls
     calls            one key each, and one charge on each level of the caller's path; the last is the call's own amount
     balance after    the account's balance before it + its amount, less what calls may have taken in between
+    purchases        the price, the running total and the bonus by their terms; the credit and the bonus were booked
     adjustments      each goes on from the one before it, and the last left the charge as it is; a refund is the end
     tree             a path is the parent's and the own id; a username ends with the parent's bare name
 
@@ -19,9 +20,10 @@ from typing import Any
 import asyncpg
 from sqlalchemy import text
 
-from billing.money import format_money, format_rate
+from billing.money import format_money, format_payment, format_rate
 from models.database import Database, driver_connection
 from resolvers.audit_adjustments import ADJUSTMENTS
+from resolvers.audit_purchases import PURCHASES
 from resolvers.audit_statements import BOOKS, CALLS_OF_SUSPECTS, COUNTS, TREE, USERNAMES
 
 _STATEMENT_S_MAX = 24 * 3600
@@ -38,6 +40,12 @@ class Check(StrEnum):
     EARLY_END_OF_ENDED_CALL = "EARLY_END_OF_ENDED_CALL"  # callId; the account is its reporter
     BALANCE_AFTER = "BALANCE_AFTER"  # id of the credit transaction
     CREDIT_KEY = "CREDIT_KEY"  # the idempotency key
+    PURCHASE_CREDIT = "PURCHASE_CREDIT"  # id of the purchase
+    PURCHASE_BONUS = "PURCHASE_BONUS"  # id of the purchase
+    PURCHASE_EARNED = "PURCHASE_EARNED"  # id of the purchase
+    PURCHASE_TOTAL = "PURCHASE_TOTAL"  # id of the purchase
+    PURCHASE_TO_PAY = "PURCHASE_TO_PAY"  # id of the purchase
+    SOLD_WITHOUT_PURCHASE = "SOLD_WITHOUT_PURCHASE"  # id of the credit transaction
     USAGE_CALLS = "USAGE_CALLS"  # UTC day
     USAGE_DURATION = "USAGE_DURATION"  # UTC day
     USAGE_CHARGED = "USAGE_CHARGED"  # UTC day
@@ -65,6 +73,8 @@ _OF_MONEY = frozenset(
     {
         *(Check.BALANCE, Check.HELD, Check.BALANCE_AFTER, Check.USAGE_CHARGED, Check.USAGE_REFUNDED),
         *(Check.CALL_CHARGED, Check.CALL_STATUS, Check.ADJUSTMENT, Check.ADJUSTED_AMOUNT),
+        *(Check.PURCHASE_CREDIT, Check.PURCHASE_BONUS, Check.PURCHASE_EARNED, Check.PURCHASE_TOTAL),
+        Check.SOLD_WITHOUT_PURCHASE,
     }
 )
 
@@ -112,7 +122,7 @@ async def audit(db: Database) -> AuditReport:
             return await connection.fetch(statement, *arguments, timeout=_STATEMENT_S_MAX)
 
         (counts,) = await read(COUNTS)
-        rows = [*await read(TREE), *await read(BOOKS), *await read(ADJUSTMENTS)]
+        rows = [*await read(TREE), *await read(BOOKS), *await read(ADJUSTMENTS), *await read(PURCHASES)]
         suspects = [row["account_id"] for row in rows if row["check_name"] == "SUSPECT"]
         if suspects:
             rows += await read(CALLS_OF_SUSPECTS, suspects)
@@ -146,4 +156,6 @@ def _shown(check: Check, value: str | int | Decimal | None) -> str:
         return value or "none"
     if check is Check.ADJUSTED_PRICE:
         return format_rate(int(value))
+    if check is Check.PURCHASE_TO_PAY:
+        return format_payment(int(value))
     return format_money(int(value)) if check in _OF_MONEY else str(int(value))

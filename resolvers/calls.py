@@ -6,13 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Select, and_, select, text
+from sqlalchemy import ColumnElement, Select, Text, and_, any_, func, literal_column, select, text
+from sqlalchemy.orm import aliased
 
-from billing.charge_order import BookedCall
+from billing.charge_order import BookedCall, CallStatus
 from billing.errors import InvalidNumber
 from billing.phone_number import parse_number
 from billing.texts import is_storable
-from models.tables import Call, CallKey, Charge
+from models.tables import Account, Call, CallKey, Charge
 from resolvers.access import AccountPath, visible_path
 from resolvers.accounts import visible_account
 from resolvers.context import RequestContext
@@ -57,14 +58,18 @@ class OneCall:
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls of an account: started at or after ``since`` and before ``until``, to numbers with this prefix."""
+    """Which calls of an account: started at or after ``since`` and before ``until``, to numbers with this prefix, to
+    destinations with this text in their name in any case, with this status, of ``account_id`` and what is below it."""
 
-    VALUES: ClassVar = ("since", "until", "number_prefix")
+    VALUES: ClassVar = ("since", "until", "number_prefix", "destination", "account_id")
 
     since: datetime | None = None
     until: datetime | None = None
     number_prefix: str | None = None
     direction: SortDirection = SortDirection.DESC
+    destination: str | None = None
+    status: CallStatus | None = None
+    account_id: int | None = None
 
     @property
     def order(self) -> str:
@@ -83,16 +88,26 @@ class CallsRequest:
 
 
 def call_filter(
-    since: datetime | None, until: datetime | None, number: str | None, direction: SortDirection
+    since: datetime | None,
+    until: datetime | None,
+    number: str | None,
+    direction: SortDirection,
+    *,
+    destination: str | None = None,
+    status: CallStatus | None = None,
+    account_id: int | None = None,
 ) -> CallFilter:
     """A checked filter; ``number`` is the beginning of a called number in any form a number may be given in.
 
     Raises: BadUserInput.
     """
+    if destination is not None and not is_storable(destination):
+        raise BadUserInput("`destination` has characters that no destination has.")
     try:
-        return CallFilter(since, until, None if number is None else parse_number(number), direction)
+        number_prefix = None if number is None else parse_number(number)
     except InvalidNumber as refusal:
         raise BadUserInput(refusal.message) from None
+    return CallFilter(since, until, number_prefix, direction, destination or None, status, account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +158,9 @@ async def calls_page(
 ) -> Page[BookedCall]:
     """A page of the calls of an account and everything below it; batched with the pages of its siblings.
 
-    Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key.
+    Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key. Calls
+    narrowed to an account below are that account's own page, and none at all where it is not below.
     """
-
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[BookedCall]]:
         async with context.services.db.read() as connection:
             return await pages_of_each(
@@ -175,7 +190,7 @@ def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[
                 Call.call_no == Charge.call_no,
             ),
         )
-        .where(Charge.account_id == owner_id)
+        .where(Charge.account_id == _narrowed_to(chosen.account_id, owner_id))
     )
     if chosen.since is not None:
         found = found.where(Charge.started_at >= chosen.since)
@@ -183,7 +198,24 @@ def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[
         found = found.where(Charge.started_at < chosen.until)
     if chosen.number_prefix is not None:
         found = found.where(Call.number.startswith(chosen.number_prefix))
+    if chosen.destination is not None:
+        found = found.where(func.strpos(func.lower(Call.destination), func.lower(chosen.destination)) > 0)
+    if chosen.status is not None:
+        found = found.where(Call.status == literal_column(f"'{chosen.status.value}'", Text))
     return found
+
+
+def _narrowed_to(account_id: Any, owner_id: ColumnElement[int]) -> ColumnElement[int]:
+    """The account of this number if it is the owner or below it, whose charges are then the whole list."""
+    if account_id is None:
+        return owner_id
+    narrowed = aliased(Account, name="narrowed")
+    return (
+        select(narrowed.id)
+        .where(narrowed.id == account_id, owner_id == any_(narrowed.path))
+        .correlate_except(narrowed)
+        .scalar_subquery()
+    )
 
 
 async def visible_charges(context: RequestContext, call: BookedCall) -> list[ChargeRow]:

@@ -25,10 +25,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SipRules:
+    """How telephones connect. ``codecs``: the preferred one first. ``softphones``: (name, address) of each."""
+
+    domain: str
+    port: int = 5060
+    transport: str = "UDP"
+    codecs: tuple[str, ...] = ()
+    softphones: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The installation's settings that resolvers and rules need. The server fills it from its own settings.
 
-    Times are whole seconds, costs nodes (see `schema.query_cost`).
+    Times are whole seconds, costs nodes (see `schema.query_cost`). ``sip`` is None where no telephones connect here.
     """
 
     currency: str = "EUR"
@@ -38,6 +49,7 @@ class Rules:
     hold_slice_s: int = 60
     hold_ttl_s: int = 120
     query_cost_max: int = 25_000
+    sip: SipRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Credit transactions as the API reads them."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,6 +107,19 @@ async def booked_transaction(context: RequestContext, booked: BookedCredit) -> C
     )
     async with context.services.db.read() as connection:
         return _row((await connection.execute(statement)).one())
+
+
+async def transactions_by_id(context: RequestContext, ids: Sequence[int]) -> list[CreditTransactionRow]:
+    """These transactions, of accounts that the viewer is known to see, in the order of the ids. Batched."""
+
+    async def load_many(wanted: Sequence[int]) -> dict[int, CreditTransactionRow]:
+        async with context.services.db.read() as connection:
+            rows = await connection.execute(_select().where(CreditTransaction.id.in_(wanted)))
+            return {row.id: _row(row) for row in rows}
+
+    loader = context.loaders.loader("transaction", load_many)
+    found = await asyncio.gather(*(loader.load(id_) for id_ in ids))
+    return [row for row in found if row is not None]
 
 
 async def visible_transaction(context: RequestContext, transaction_id: int) -> CreditTransactionRow | None:

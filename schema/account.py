@@ -13,6 +13,7 @@ from schema.account_calls import AccountCalls
 from schema.account_row import load_account
 from schema.account_tree import AccountTree
 from schema.api_token import AccountApiTokens
+from schema.branding import AccountBranding
 from schema.call_limits import AccountCallLimits
 from schema.credit_transaction import AccountCredit
 from schema.hold import AccountHolds
@@ -20,8 +21,11 @@ from schema.info import Info
 from schema.list_requests import asks
 from schema.low_balance import AccountLowBalance
 from schema.node import Node, findable, global_id, number_of, whole_number
+from schema.offers import AccountOffers
+from schema.purchases import AccountPurchases
 from schema.rates import AccountRates
 from schema.scalars import BigInt, Money
+from schema.sip import AccountTelephone
 from schema.usage import AccountUsage
 
 
@@ -45,6 +49,10 @@ class Account(
     AccountLowBalance,
     AccountUsage,
     AccountRates,
+    AccountOffers,
+    AccountPurchases,
+    AccountBranding,
+    AccountTelephone,
     AccountApiTokens,
 ):
     username: str = strawberry.field(description="The full username, `name*suffix`. It never changes.")

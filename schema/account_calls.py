@@ -5,12 +5,15 @@ from typing import Annotated
 
 import strawberry
 
+from billing import charge_order
 from resolvers import calls as call_reads
+from resolvers.accounts import NO_ACCOUNT
 from schema.account_row import HasAccountRow
-from schema.calls import Call
+from schema.calls import Call, CallStatus
 from schema.enums import graphql_enum
 from schema.info import Info
 from schema.list_requests import asks
+from schema.node import number_of
 from schema.pagination import After, Before, Connection, First, Last, connection, page_request
 
 SortDirection = graphql_enum(
@@ -31,9 +34,20 @@ def calls_request(
     until: datetime | None = None,
     number: str | None = None,
     direction: call_reads.SortDirection = call_reads.SortDirection.DESC,
+    destination: str | None = None,
+    account: str | None = None,
+    status: charge_order.CallStatus | None = None,
 ) -> call_reads.CallsRequest:
     """What the arguments of `calls` ask for. Raises: BadUserInput."""
-    chosen = call_reads.call_filter(since, until, number, direction)
+    chosen = call_reads.call_filter(
+        since,
+        until,
+        number,
+        direction,
+        destination=destination,
+        status=status,
+        account_id=None if account is None else number_of("Account", account) or NO_ACCOUNT,
+    )
     page = page_request(
         chosen.order,
         call_reads.CALL_SORT_KINDS,
@@ -69,8 +83,25 @@ class AccountCalls(HasAccountRow):
             SortDirection,  # type: ignore[valid-type]
             strawberry.argument(description="Which end comes first."),
         ] = call_reads.SortDirection.DESC,
+        destination: Annotated[
+            str | None,
+            strawberry.argument(description="Only calls to destinations with this text in their name, in any case."),
+        ] = None,
+        account: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(
+                description="Only calls of this account, below the one that is asked or itself, and of everything "
+                "below it; none where it is elsewhere."
+            ),
+        ] = None,
+        status: Annotated[
+            CallStatus | None,  # type: ignore[valid-type]
+            strawberry.argument(description="Only calls of which this became."),
+        ] = None,
     ) -> Connection[Call]:
         info.context.require_viewer()
-        request = calls_request(first, after, last, before, since, until, number, direction)
+        request = calls_request(
+            first, after, last, before, since, until, number, direction, destination, account, status
+        )
         rows = await call_reads.calls_page(info.context, self.row.id, request.chosen, request.page)
         return connection(rows, request.page, Call.of)

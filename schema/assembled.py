@@ -6,6 +6,7 @@ from strawberry.schema.config import StrawberryConfig
 from schema.account import AccountQueries
 from schema.account_mutations import AccountMutations
 from schema.balance_subscription import BalanceSubscriptions
+from schema.branding import BrandingMutations
 from schema.call_limits import CallLimitMutations
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
@@ -14,6 +15,7 @@ from schema.field_costs import FIELD_COSTS
 from schema.hold_mutations import HoldMutations
 from schema.low_balance import LowBalanceMutations, LowBalanceSubscriptions
 from schema.node import NodeQueries
+from schema.offer_mutations import OfferMutations
 from schema.quote import QuoteQueries
 from schema.rate_mutations import RateMutations
 from schema.refund_mutations import RefundMutations
@@ -41,6 +43,8 @@ class Mutation(
     RefundMutations,
     RerateMutations,
     LowBalanceMutations,
+    OfferMutations,
+    BrandingMutations,
 ):
     pass
 

@@ -29,6 +29,8 @@ CreditKind = graphql_enum(
     values={
         "CREDIT": "Given by hand, or, with a negative amount, taken back.",
         "OPENING": "What the account was created with.",
+        "PURCHASE": "Bought under an offer, whose name is the remark.",
+        "BONUS": "Earned by a purchase, on top of what was bought.",
     },
 )
 

@@ -37,6 +37,9 @@ ErrorCode = graphql_enum(
         "LIMIT_REACHED": "A limit on calls, of an account on the path or of the installation, does not allow it.",
         "CALL_FAILED": "The call could not be booked because of a fault of ours; it may be sent again.",
         "NOTHING_TO_REFUND": "Nobody was charged for the call: it has no rate, was never answered, or cost nothing.",
+        "INVALID_OFFER": "Terms of an offer that cannot be: a price, amount or currency that is none.",
+        "PRICE_TOO_LOW": "The offer would sell credit below the lowest price that somebody above allows for it.",
+        "OFFER_CLOSED": "Nothing more can be bought under this offer.",
     },
 )
 

@@ -1,7 +1,8 @@
 """Scalars: money, prices and percentages as decimal text, instants with their time zone.
 
 In Python an amount is an ``int`` of whole units of 0.00001 (`Money`), a price an ``int`` of 0.00000001 (`Price`), a
-percentage an ``int`` of 0.0001 % (`Percent`). A JSON number is refused, so no binary fraction ever becomes money.
+percentage an ``int`` of 0.0001 % (`Percent`), a payment an ``int`` of hundredths of its currency (`Payment`). A JSON
+number is refused, so no binary fraction ever becomes money.
 """
 
 import re
@@ -12,11 +13,21 @@ from typing import Any, NewType, TypeVar
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from billing.money import format_money, format_percent, format_rate, parse_money, parse_percent, parse_rate
+from billing.money import (
+    format_money,
+    format_payment,
+    format_percent,
+    format_rate,
+    parse_money,
+    parse_payment,
+    parse_percent,
+    parse_rate,
+)
 
 Money = NewType("Money", int)
 Price = NewType("Price", int)
 Percent = NewType("Percent", int)
+Payment = NewType("Payment", int)
 BigInt = NewType("BigInt", int)
 
 # What every JSON parser keeps exactly.
@@ -108,6 +119,13 @@ SCALARS: dict[object, ScalarDefinition] = {
         "a markup below.",
         format_percent,
         parse_percent,
+    ),
+    Payment: _scalar(
+        "Payment",
+        'What is paid for credit, in the currency named beside it, as decimal text with two decimals, such as "90.00", '
+        "never negative. Input may have fewer decimals, never more.",
+        format_payment,
+        parse_payment,
     ),
     BigInt: _scalar(
         "BigInt",

@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.info import Info
+from schema.sip import Sip
 
 
 @strawberry.type(description="Settings of the installation that clients need.")
@@ -11,6 +12,7 @@ class Settings:
     password_length_min: int = strawberry.field(description="How many characters a password has at least.")
     call_duration_max_seconds: int = strawberry.field(description="The longest call that is ever authorized.")
     hold_slice_seconds: int = strawberry.field(description="How many seconds of a call are held at a time.")
+    sip: Sip | None = strawberry.field(description="How telephones connect; null where no SIP domain is set.")
 
 
 @strawberry.type
@@ -23,4 +25,5 @@ class SettingsQueries:
             password_length_min=rules.password_length_min,
             call_duration_max_seconds=rules.call_duration_max_s,
             hold_slice_seconds=rules.hold_slice_s,
+            sip=None if rules.sip is None else Sip.of(rules.sip),
         )

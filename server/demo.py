@@ -25,6 +25,7 @@ from billing.set_rates import set_rates
 from billing.tokens import Scope
 from models.tables import Account, Rate, Token
 from resolvers.context import Services
+from server.demo_shop import open_shops
 from server.services import open_services
 from server.settings import Settings
 
@@ -188,6 +189,7 @@ async def _make_tree(tx: AsyncConnection, operator_id: int, password_hash: str) 
             private_remark=private_remark,
             idempotency_key=f"demo {amount}",
         )
+    await open_shops(tx, ids)
 
 
 async def _make_list(tx: AsyncConnection, owner_id: int, rate_list: _List) -> int:

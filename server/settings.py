@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from billing.passwords import Passwords
 from models.database import database_url
-from resolvers.context import Rules
+from resolvers.context import Rules, SipRules
 
 PREFIX = "TOLLPATH_"
 # Names for the test suite's own switches; they are never settings.
@@ -68,6 +68,19 @@ def _origins(text: str) -> str:
     for origin in text.split():
         if not re.fullmatch(r"https?://[^/\s]+", origin):
             raise ValueError("each should be a scheme and a host, such as https://shop.example")
+    return text
+
+
+def _sip_domain(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", text):
+        raise ValueError("it should be a host name or an address, such as sip.example.com")
+    return text
+
+
+def _softphones(text: str) -> str:
+    for softphone in text.split(","):
+        if text and not re.fullmatch(r"\s*\S.*\shttps?://[^\s,]+\s*", softphone):
+            raise ValueError("each should be a name and an address, such as Linphone https://www.linphone.org")
     return text
 
 
@@ -154,6 +167,19 @@ class Settings(BaseSettings):
         description="Origins of pages on other hosts that may use the API from a browser, "
         "such as https://shop.example, separated by spaces.",
     )
+    sip_domain: Annotated[str, AfterValidator(_sip_domain)] | None = Field(
+        None, description="SIP domain that telephones register with; without it none is shown."
+    )
+    sip_port: int = Field(5060, ge=1, le=65535, description="Port of the SIP domain.")
+    sip_transport: Literal["UDP", "TCP", "TLS"] = Field("UDP", description="What SIP is spoken over.")
+    sip_codecs: str = Field(
+        "opus PCMA PCMU", description="Codecs that telephones may use, the preferred one first, separated by spaces."
+    )
+    sip_softphones: Annotated[str, AfterValidator(_softphones)] = Field(
+        "",
+        description="Programs to telephone with, each a name and an address, "
+        "such as Linphone https://www.linphone.org, separated by commas.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines for people (text) or for machines (json, one object a line)."
@@ -174,6 +200,19 @@ class Settings(BaseSettings):
             # A hold that ended before its slice would free what the call is still talking on.
             hold_ttl_s=max(self.hold_ttl_s or 2 * self.hold_slice_s, self.hold_slice_s),
             query_cost_max=self.query_cost_max,
+            sip=self._sip(),
+        )
+
+    def _sip(self) -> SipRules | None:
+        if self.sip_domain is None:
+            return None
+        softphones = [part.strip().rsplit(maxsplit=1) for part in self.sip_softphones.split(",") if part.strip()]
+        return SipRules(
+            domain=self.sip_domain,
+            port=self.sip_port,
+            transport=self.sip_transport,
+            codecs=tuple(self.sip_codecs.split()),
+            softphones=tuple((name, url) for name, url in softphones),
         )
 
 

@@ -8,6 +8,7 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from schema.assembled import schema
 from tests.access_world import NOON, AccessWorld, new_customer
 from tests.graphql_client import PASSWORD
+from tests.offers_api import RETAIL
 
 TYPES = schema._schema.type_map
 # The tables' words for codes.
@@ -46,6 +47,16 @@ def credit_for(name: str | None) -> Asked:
     return lambda world, viewer: {
         "accountId": (world.person(viewer) if name is None else world.people[name]).id,
         "amount": "1",
+        "idempotencyKey": f"{viewer} {world.number()}",
+    }
+
+
+def purchase_for(name: str | None) -> Asked:
+    """A new purchase under the parent's offer; None: for the account that asks."""
+    return lambda world, viewer: {
+        "offerId": world.ids["offer"],
+        "accountId": (world.person(viewer) if name is None else world.people[name]).id,
+        "credit": "1",
         "idempotencyKey": f"{viewer} {world.number()}",
     }
 
@@ -114,6 +125,11 @@ MUTATION_INPUTS: dict[str, Asked] = {
     "deleteRateList, the parent's": with_list(just(), "unused list"),
     "setRates, of the parent's list": with_list(just(rates=[{"prefix": "43", "pricePerMinute": "1"}]), "list"),
     "setRates, of the deck": with_list(just(rates=[{"prefix": "43", "pricePerMinute": "1"}]), "deck"),
+    "createOffer": lambda world, viewer: {**RETAIL, "name": f"Offer {world.number()}"},
+    "updateOffer, the parent's": lambda world, viewer: {"offerId": world.ids["offer"], "price": "106"},
+    "recordPurchase, the customer's": purchase_for("customer"),
+    "recordPurchase, its own": purchase_for(None),
+    "updateBranding": just(name="Another name"),
     "authorizeCall": lambda world, viewer: world.waiting_call(),
     "authorizeCalls": lambda world, viewer: {"calls": [world.waiting_call()]},
     "extendCall": held_call(sequence=1),
@@ -140,6 +156,8 @@ QUERIES: dict[str, Callable[[AccessWorld], str]] = {
     "node, the deck": lambda world: f'node(id: "{world.ids["deck"]}") {{ id }}',
     "node, a call": lambda world: f'node(id: "{world.ids["call"]}") {{ id }}',
     "node, a credit transaction": lambda world: f'node(id: "{world.ids["credit of parent"]}") {{ id }}',
+    "node, an offer of the parent": lambda world: f'node(id: "{world.ids["offer"]}") {{ id }}',
+    "node, a purchase": lambda world: f'node(id: "{world.ids["purchase"]}") {{ id }}',
     "call": lambda world: 'call(callId: "carried") { id }',
     "quote": lambda world: f"{_quote(world)} {{ at }}",
     "settings": lambda world: "settings { currency }",
@@ -158,11 +176,15 @@ SUBSCRIPTIONS: dict[str, Callable[[AccessWorld, str], str]] = {
 HOLDERS: dict[str, Callable[[AccessWorld], str]] = {
     "Account": lambda world: f'node(id: "{world.id("customer")}")',
     "RateList": lambda world: f'node(id: "{world.ids["list"]}")',
+    "Offer": lambda world: f'node(id: "{world.ids["offer"]}")',
+    "Purchase": lambda world: f'node(id: "{world.ids["purchase"]}")',
     "Call": lambda world: 'call(callId: "carried")',
     "CreditTransaction": lambda world: f'node(id: "{world.ids["credit of parent"]}")',
     "Quote": lambda world: _quote(world),
 }
 OTHER_HOLDERS: dict[str, Callable[[AccessWorld], str]] = {
+    "Account.ownOffers": lambda world: f'node(id: "{world.id("parent")}")',
+    "Offer.closedAt": lambda world: f'node(id: "{world.ids["closed offer"]}")',
     "Call.unratedReason": lambda world: 'call(callId: "unrated")',
     "Call.refunded": lambda world: 'call(callId: "refunded")',
     "Call.refundReason": lambda world: 'call(callId: "refunded")',
@@ -213,8 +235,7 @@ def selection(type_name: str, name: str) -> str:
     if kind.name == "Account":
         return f"{name} {{ username }}"
     below = [field for field, inner in kind.fields.items() if is_leaf_type(get_named_type(inner.type))]
-    if "account" in kind.fields:
-        below.append("account { username }")
+    below += [f"{whose} {{ username }}" for whose in ("account", "owner") if whose in kind.fields]
     return f"{name} {{ {' '.join(below)} }}"
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from models.tables import Base
 from tests.graphql_client import PASSWORD, Api, Person
+from tests.offers_api import AT_ONCE, RETAIL, published, purchase
 from tests.rates_api import base_id, change, rate
 
 # The customer is "itself". The last four act for the parent: by a token of one scope, or while the parent is blocked.
@@ -110,7 +111,7 @@ class AccessWorld:
 
 
 async def access_world(api: Api) -> AccessWorld:
-    """The tree with credit, rates, a rate list, calls, credit transactions and remarks."""
+    """The tree with credit, rates, a rate list, calls, credit transactions and remarks, an offer and a branding."""
     ancestor = await api.reseller("ancestor", of=api.operator, credit="100")
     parent = await api.reseller("parent", of=ancestor, credit="100")
     sibling = await api.reseller("sibling", of=ancestor, credit="100")
@@ -123,6 +124,7 @@ async def access_world(api: Api) -> AccessWorld:
     await _give_the_customer_a_list(world)
     await _give_credit(world)
     await _charge(world)
+    await _sell(world)
     for account in (ancestor, parent, sibling, customer, other):
         await _watch(world, account, by=account)
     for reseller in (parent, api.operator):
@@ -169,6 +171,17 @@ async def _charge(world: AccessWorld) -> None:
     await world.api.done("refundCall", "duplicate", refund, by=world.api.operator)
     world.ids["call"] = made["calls"][0]["id"]
     await world.api.done("authorizeCall", "duplicate", world.waiting_call(), by=world.api.operator)
+
+
+async def _sell(world: AccessWorld) -> None:
+    api, parent = world.api, world.people["parent"]
+    world.ids["offer"] = await published(api, {**AT_ONCE, "creditMin": "1", "resalePriceMin": "80"}, by=parent)
+    world.ids["closed offer"] = await published(api, RETAIL, by=parent)
+    await api.done("updateOffer", "offer { id }", {"offerId": world.ids["closed offer"], "closed": True}, by=parent)
+    input = purchase(world.ids["offer"], world.people["customer"], "100", "bought")
+    world.ids["purchase"] = (await api.done("recordPurchase", "purchase { id }", input, by=parent))["purchase"]["id"]
+    branding = {"name": "Parent", "logoUrl": "https://parent.example/logo.png"}
+    await api.done("updateBranding", "branding { name }", {**branding, "primaryColour": "#123456"}, by=parent)
 
 
 def new_customer(world: AccessWorld) -> dict[str, Any]:

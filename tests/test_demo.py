@@ -35,7 +35,7 @@ async def demo(url: str, **options: Any) -> Demo:
 
 
 async def counts(db: Database) -> dict[str, int]:
-    tables = ("accounts", "rate_lists", "rates", "credit_transactions", "calls", "charges")
+    tables = ("accounts", "rate_lists", "rates", "credit_transactions", "calls", "charges", "offers", "brandings")
     async with db.read() as connection:
         return {
             table: (await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() for table in tables
@@ -77,7 +77,7 @@ async def test_the_demo_is_a_tree_with_credit_rates_and_calls_on_every_level(emp
         "kai*nordwind",
     ]
     found = await counts(db)
-    assert (found["accounts"], found["calls"]) == (9, 240)
+    assert (found["accounts"], found["calls"], found["offers"], found["brandings"]) == (9, 240, 3, 2)
     assert found["rates"] > 20_000
     async with db.read() as connection:
         overdrawn = await connection.scalar(text("SELECT count(*) FROM calls WHERE overdrawn OR status <> 'CHARGED'"))

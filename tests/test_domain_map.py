@@ -90,6 +90,9 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         "Calls of the account, of a reseller those of everything below it.": (
             "test_a_reseller_reads_the_calls_of_everything_below_it_newest_first",
         ),
+        "Calls: time, number, destination, duration, charge.": (
+            "test_the_list_of_calls_has_every_column_and_filter_of_its_screen_in_one_query",
+        ),
         "Rates: what this account pays now for each destination; changes show at once.": (
             "test_the_price_on_the_rates_page_is_exactly_the_price_charged_on_every_level",
             "test_a_change_of_the_base_rates_holds_at_once_for_everybody",
@@ -98,6 +101,10 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
             "test_an_account_changes_its_own_details_but_not_its_rate_list_or_mark",
         ),
         "Change password.": ("test_changing_ones_own_password_needs_the_current_one_and_ends_the_other_sessions",),
+        "SIP settings, SoftClient: domain, port, transport, user name, codecs; links to soft phones.": (
+            "test_the_settings_are_shown_without_signing_in",
+            "test_an_account_and_those_above_it_see_the_user_name_of_its_telephone",
+        ),
         "Customers: every column of the list.": (
             "test_the_list_of_customers_has_every_column_of_its_screen_in_one_query",
         ),
@@ -109,6 +116,10 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "Customers: rates, the reseller's own lists.": (
             "test_a_reseller_chooses_from_the_predefined_lists_and_its_own",
+        ),
+        "Personalize website: name, logo and colours, for everybody below who has not set its own.": (
+            "test_a_branding_is_shown_to_its_reseller_and_to_everybody_below_who_does_not_learn_whose_it_is",
+            "test_the_nearest_branding_holds_as_a_whole",
         ),
     },
     "Rate lists": {
@@ -137,6 +148,23 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         "Base rates change often; a change holds at once, for everybody, without a restart.": (
             "test_a_change_of_the_base_rates_holds_at_once_for_everybody",
             "test_a_change_of_prices_holds_at_once_in_another_process",
+        ),
+    },
+    "Buying credit": {
+        "90 CNY per 10 EUR, from 10 EUR.": ("test_the_first_real_offer_costs_90_cny_per_10_eur_from_10_eur",),
+        "105 CNY per 10 EUR, and when purchases add up to 100 EUR a bonus of 18 EUR.": (
+            "test_the_second_real_offer_brings_18_eur_each_time_that_purchases_add_up_to_100",
+            "test_of_purchases_at_once_exactly_those_that_complete_a_hundred_bring_the_bonus",
+        ),
+        "105 CNY per 10 EUR, and 100 EUR in one purchase brings a bonus of 20 EUR.": (
+            "test_the_third_real_offer_brings_20_eur_for_100_in_one_purchase_and_nothing_for_less",
+        ),
+        "Retail never below 98 CNY per 10 EUR.": (
+            "test_the_fourth_real_rule_keeps_retail_at_98_cny_per_10_eur",
+            "test_nobody_below_sells_for_less_than_the_lowest_resale_price",
+        ),
+        "Booking a purchase creates the credit transaction and, when it is earned, the bonus as a second one.": (
+            "test_a_purchase_and_its_bonus_stand_among_the_transactions",
         ),
     },
     "What hurts users of the systems in this trade": {

@@ -1,12 +1,10 @@
 """The tree: what is above and below an account, in pages, and nothing beyond the viewer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
+from tests.counted_statements import counted_statements
 from tests.graphql_client import Api, Person
 
 ANCESTRY = """
@@ -35,21 +33,6 @@ async def chain(api: Api, *names: str) -> list[Person]:
         above = await api.reseller(name, of=above)
         people.append(above)
     return people
-
-
-@contextmanager
-def counted_statements() -> Iterator[list[str]]:
-    """Every statement that is sent through SQLAlchemy meanwhile."""
-    statements: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def listed(api: Api, query: str, by: Person, **arguments: Any) -> list[str]:
