@@ -161,6 +161,7 @@ async def calls_page(
     Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key. Calls
     narrowed to an account below are that account's own page, and none at all where it is not below.
     """
+
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[BookedCall]]:
         async with context.services.db.read() as connection:
             return await pages_of_each(

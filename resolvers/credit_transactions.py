@@ -111,10 +111,11 @@ async def booked_transaction(context: RequestContext, booked: BookedCredit) -> C
 
 async def transactions_by_id(context: RequestContext, ids: Sequence[int]) -> list[CreditTransactionRow]:
     """These transactions, of accounts that the viewer is known to see, in the order of the ids. Batched."""
+    viewer = SqlViewer.of(context.require_viewer(scope=None))
 
     async def load_many(wanted: Sequence[int]) -> dict[int, CreditTransactionRow]:
         async with context.services.db.read() as connection:
-            rows = await connection.execute(_select().where(CreditTransaction.id.in_(wanted)))
+            rows = await connection.execute(_select(viewer).where(CreditTransaction.id.in_(wanted)))
             return {row.id: _row(row) for row in rows}
 
     loader = context.loaders.loader("transaction", load_many)
