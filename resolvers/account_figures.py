@@ -54,12 +54,11 @@ async def descendant_count(context: RequestContext, account_id: int) -> int:
     return await context.loaders.loader("descendant_count", load_many).load(account_id) or 0
 
 
-async def usage(context: RequestContext, account_id: int, since: date | None, until: date | None) -> Usage:
-    """The usage of whole UTC days, both ends included; by default the 28 days up to ``until`` or today.
+def usage_days(since: date | None, until: date | None) -> tuple[date, date]:
+    """The first and the last UTC day, both included; by default the 28 days up to ``until`` or today.
 
     Raises: BadUserInput where the days are in the wrong order.
     """
-    context.require_viewer()
     last = until or datetime.now(UTC).date()
     try:
         first = since or last - timedelta(days=USAGE_DAYS_DEFAULT - 1)
@@ -67,6 +66,13 @@ async def usage(context: RequestContext, account_id: int, since: date | None, un
         first = date.min
     if first > last:
         raise BadUserInput("`since` must not be after `until`.")
+    return first, last
+
+
+async def usage(context: RequestContext, account_id: int, since: date | None, until: date | None) -> Usage:
+    """The usage of whole days, as `usage_days` says. Raises: BadUserInput."""
+    context.require_viewer()
+    first, last = usage_days(since, until)
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, Usage]:
         statement = (

@@ -21,6 +21,9 @@ from resolvers.request_errors import BadUserInput
 
 CALLS_PAGE_SIZE_MAX = 500
 
+# What the calls of an account are sorted by.
+CALLS_SORT = (Charge.started_at.expression, Charge.call_no.expression)
+
 _CALL_COLUMNS = [getattr(Call, name) for name in BookedCall._fields]
 
 _CHARGES = text(
@@ -51,6 +54,11 @@ class CallFilter:
     def order(self) -> str:
         """Names the list's order for its cursors."""
         return f"calls:{self.direction}"
+
+    @property
+    def descending(self) -> bool:
+        """Whether the newest come first."""
+        return self.direction is SortDirection.DESC
 
 
 def call_filter(
@@ -104,6 +112,31 @@ async def call_by_call_id(context: RequestContext, call_id: str) -> BookedCall |
     return booked_call(row)
 
 
+def select_calls(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[*tuple[Any, ...]]:
+    """The chosen calls of an account and of everything below it, unsorted: rows for `booked_call`, each beside the
+    account's own charge."""
+    statement = (
+        select(*_CALL_COLUMNS)
+        .select_from(Charge)
+        .join(
+            Call,
+            and_(
+                Call.account_id == Charge.customer_id,
+                Call.started_at == Charge.started_at,
+                Call.call_no == Charge.call_no,
+            ),
+        )
+        .where(Charge.account_id == owner_id)
+    )
+    if chosen.since is not None:
+        statement = statement.where(Charge.started_at >= chosen.since)
+    if chosen.until is not None:
+        statement = statement.where(Charge.started_at < chosen.until)
+    if chosen.number_prefix is not None:
+        statement = statement.where(Call.number.startswith(chosen.number_prefix, autoescape=True))
+    return statement
+
+
 async def calls_page(
     context: RequestContext, account_id: int, chosen: CallFilter, request: PageRequest
 ) -> Page[BookedCall]:
@@ -112,38 +145,16 @@ async def calls_page(
     Each account has a row in ``charges`` for every call below it, so the page is one range of that table's key.
     """
 
-    def statement(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
-        found = (
-            select(*_CALL_COLUMNS)
-            .select_from(Charge)
-            .join(
-                Call,
-                and_(
-                    Call.account_id == Charge.customer_id,
-                    Call.started_at == Charge.started_at,
-                    Call.call_no == Charge.call_no,
-                ),
-            )
-            .where(Charge.account_id == owner_id)
-        )
-        if chosen.since is not None:
-            found = found.where(Charge.started_at >= chosen.since)
-        if chosen.until is not None:
-            found = found.where(Charge.started_at < chosen.until)
-        if chosen.number_prefix is not None:
-            found = found.where(Call.number.startswith(chosen.number_prefix, autoescape=True))
-        return found
-
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[BookedCall]]:
         async with context.services.db.read() as connection:
             return await pages_of_each(
                 connection,
                 account_ids,
                 request,
-                statement,
-                [Charge.started_at.expression, Charge.call_no.expression],
+                lambda owner_id: select_calls(owner_id, chosen),
+                CALLS_SORT,
                 booked_call,
-                descending=chosen.direction is SortDirection.DESC,
+                descending=chosen.descending,
             )
 
     page = await context.loaders.loader(("calls", chosen, request), load_many).load(account_id)
