@@ -7,7 +7,7 @@ from sqlalchemy import literal
 
 from models.tables import Account, Charge
 from resolvers.accounts import AccountRow
-from resolvers.calls import CALLS_SORT, CallFilter, select_calls
+from resolvers.calls import CALL_COLUMNS_SORTED, CallFilter, select_calls_of
 from resolvers.context import RequestContext
 from resolvers.exports import Cell, CellKind, Column, Export, every_page
 from resolvers.pages import Page, PageRequest, keyset, page_of
@@ -33,7 +33,7 @@ def export_calls(context: RequestContext, account: AccountRow, chosen: CallFilte
     columns = _COLUMNS_OF_RESELLER if account.is_reseller else _COLUMNS
     names = [name for name, _ in columns.values()]
     statement = (
-        select_calls(literal(account.id), chosen)
+        select_calls_of(literal(account.id), chosen)
         .add_columns(Account.username, Charge.amount_units.label("own_charge_units"))
         .join(Account, Account.id == Charge.customer_id)
     )
@@ -44,7 +44,9 @@ def export_calls(context: RequestContext, account: AccountRow, chosen: CallFilte
 
     async def page_at(request: PageRequest) -> Page[Sequence[Cell]]:
         async with context.services.db.read() as connection:
-            found = await connection.execute(keyset(statement, request, CALLS_SORT, descending=chosen.descending))
+            found = await connection.execute(
+                keyset(statement, request, CALL_COLUMNS_SORTED, descending=chosen.descending)
+            )
         return page_of(found.all(), request, cells)
 
     pages: AsyncGenerator[Sequence[Sequence[Cell]], None] = every_page(context, chosen.order, page_at)

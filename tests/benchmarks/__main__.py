@@ -9,11 +9,11 @@ import sys
 
 import uvloop
 
-from tests.benchmarks import charging, holds, rerating
+from tests.benchmarks import charging, exports, holds, rerating
 from tests.benchmarks.machine import header
 from tests.benchmarks.report import Options, Report
 
-_BENCHMARKS = {charging.NAME: charging.run, holds.NAME: holds.run, rerating.NAME: rerating.run}
+_BENCHMARKS = {benchmark.NAME: benchmark.run for benchmark in (charging, holds, rerating, exports)}
 
 
 def main() -> int:
