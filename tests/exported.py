@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -42,9 +43,13 @@ async def xlsx_of(api: Api, kind: str, *, by: Any, **parameters: str) -> list[li
 
 
 def sheets(file: bytes) -> list[list[list[Any]]]:
-    """The values of every cell of every sheet, as openpyxl reads them."""
+    """The values of every cell of every sheet, as openpyxl reads them; times, which have no zone there, in UTC."""
     book = openpyxl.load_workbook(io.BytesIO(file))
-    return [[[cell.value for cell in row] for row in sheet.iter_rows()] for sheet in book.worksheets]
+    return [[list(map(_value, row)) for row in sheet.iter_rows()] for sheet in book.worksheets]
+
+
+def _value(cell: Any) -> Any:
+    return cell.value.replace(tzinfo=UTC) if isinstance(cell.value, datetime) else cell.value
 
 
 async def failure_of(response: httpx.Response) -> tuple[int, str, str]:

@@ -108,10 +108,7 @@ def test_times_are_dates_in_utc_and_those_before_the_calendar_begins_are_text(tm
     times = [datetime(2026, 1, 31, 12, 0, 1, tzinfo=UTC), datetime(1900, 3, 1, tzinfo=UTC)]
     early = datetime(1900, 2, 28, tzinfo=UTC)
 
-    assert cells_of(tmp_path, CellKind.INSTANT, *times, early) == [
-        *(time.replace(tzinfo=None) for time in times),
-        "1900-02-28T00:00:00Z",
-    ]
+    assert cells_of(tmp_path, CellKind.INSTANT, *times, early) == [*times, "1900-02-28T00:00:00Z"]
 
 
 def test_rows_beyond_a_full_sheet_go_on_in_the_next_one_under_the_same_header(tmp_path: Path) -> None:
