@@ -1,10 +1,12 @@
 """The calls of an account as files: every byte, every filter, what each level of the tree reads in them."""
 
+import io
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from billing.call_records import CallRecord, read_call_records
 from tests.exported import BOM, column_of, csv_of, get, xlsx_of
 from tests.graphql_client import Api, Person
 from tests.rates_api import base_id, change, own_list, rate
@@ -180,3 +182,16 @@ async def test_a_refunded_call_costs_nothing_in_the_file(api: Api, tree: dict[st
     header, row = await csv_of(api, "calls", by=tree["luluka"])
     found = dict(zip(header, row, strict=True))
     assert (found["status"], found["charged"], found["ownCharge"]) == ("REFUNDED", "0.00000", "0.00000")
+
+
+async def test_an_exported_file_of_calls_is_one_that_can_be_imported(api: Api, tree: dict[str, Person]) -> None:
+    await charge(api, call("switch 7 - 1", "keytyh", callerNumber="+43 5"))
+
+    file = (await get(api, "calls.csv", by=tree["luluka"])).content.decode("utf-8-sig")
+
+    (record,) = read_call_records(io.StringIO(file, newline=""), timezone=UTC)
+    assert isinstance(record, CallRecord)
+    assert (record.call_id, record.username, record.number, record.caller_number, record.started_at) == (
+        *("switch 7 - 1", "keytyh*luluka", "431234", "+43 5", datetime(2026, 5, 4, 12, tzinfo=UTC)),
+    )
+    assert record.duration_s == 30
