@@ -16,7 +16,7 @@ from resolvers import json_text
 from resolvers.account_figures import select_usage
 from resolvers.account_lists import CUSTOMERS, below, select_accounts_of
 from resolvers.accounts import select_accounts
-from resolvers.calls import CALL_COLUMNS_SORTED, CALL_SORT_KINDS, SortDirection, select_call, select_calls_of
+from resolvers.calls import CALL_COLUMNS_SORTED, CALL_SORT_KINDS, select_call, select_calls_of
 from resolvers.credit_transactions import SORT_COLUMNS, SORT_KINDS, select_transactions_of
 from resolvers.holds import HOLD_SORT_COLUMNS, HOLD_SORT_KINDS, select_holds_of
 from resolvers.json_text import Json, Write, nullable
@@ -126,9 +126,8 @@ def _transactions_page(rows: Rows, request: Any) -> Listing:
 
 
 def _calls_page(rows: Rows, request: Any) -> Listing:
-    descending = request.chosen.direction is SortDirection.DESC
     statement = select_calls_of(rows.id, request.chosen)
-    return Listing(statement, request.page, CALL_COLUMNS_SORTED, CALL_SORT_KINDS, descending)
+    return Listing(statement, request.page, CALL_COLUMNS_SORTED, CALL_SORT_KINDS, request.chosen.descending)
 
 
 def _holds_page(rows: Rows, page: Any) -> Listing:

@@ -4,7 +4,9 @@
     ├── Unauthenticated   UNAUTHENTICATED   no token, or one that is unknown, expired or revoked
     ├── Forbidden         FORBIDDEN         the token's scopes do not reach this far
     ├── Throttled         THROTTLED         too often in too short a time
-    └── BadUserInput      BAD_USER_INPUT    an argument that no caller could have meant: a cursor that is none of ours
+    ├── BadUserInput      BAD_USER_INPUT    an argument that no caller could have meant: a cursor that is none of ours
+    ├── NoSuchThing       NOT_FOUND         what the request is about; only where that is the whole answer (an export)
+    └── TooManyAtOnce     THROTTLED         as many of the kind as may run at once are running
 
 What a person can mend in a form is no request error but a `billing.errors.Refusal`.
 """
@@ -47,3 +49,15 @@ class BadUserInput(RequestError):
     """An argument that cannot be read."""
 
     code = "BAD_USER_INPUT"
+
+
+class NoSuchThing(RequestError):
+    """There is no such thing, or not for this viewer: the two are never told apart."""
+
+    code = "NOT_FOUND"
+
+
+class TooManyAtOnce(RequestError):
+    """Ask again later."""
+
+    code = "THROTTLED"

@@ -59,7 +59,8 @@ def format_instant(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _parse_day(text: Any) -> date:
+def parse_day(text: Any) -> date:
+    """An ISO 8601 day. Raises: ValueError with a message for the caller."""
     if not isinstance(text, str) or _DAY.fullmatch(text) is None:
         raise ValueError('A day must be text such as "2026-01-31"')
     try:
@@ -139,5 +140,5 @@ SCALARS: dict[object, ScalarDefinition] = {
         format_instant,
         parse_instant,
     ),
-    date: _scalar("Date", 'A UTC day as ISO 8601 text: "2026-01-31".', date.isoformat, _parse_day),
+    date: _scalar("Date", 'A UTC day as ISO 8601 text: "2026-01-31".', date.isoformat, parse_day),
 }

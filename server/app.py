@@ -16,6 +16,7 @@ from models.migrations.run import newest_revision
 from resolvers.context import RequestContext, Services
 from resolvers.viewers import Viewers
 from schema.assembled import schema
+from server.exports.endpoint import ExportEndpoint
 from server.graphiql import STATIC_FOLDER
 from server.graphql_http import GraphQLEndpoint
 from server.health import healthz, readiness
@@ -70,6 +71,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         routes=[
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
+            Route("/export/{file}", ExportEndpoint(process.open_context, stopping)),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
@@ -90,6 +92,6 @@ def _cross_origin(origins: tuple[str, ...]) -> list[Middleware]:
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id"],
+            expose_headers=["content-disposition", "x-request-id"],
         )
     ]

@@ -15,7 +15,7 @@ from server.negotiation import GRAPHQL_RESPONSE
 log = structlog.get_logger(__name__)
 
 # Whoever asks again later, or elsewhere, needs the status whatever the media type.
-_STATUS_OF_CODE = {
+STATUS_OF_CODE = {
     FailureCode.UNAUTHENTICATED: 401,
     FailureCode.FORBIDDEN: 403,
     FailureCode.THROTTLED: 429,
@@ -52,7 +52,7 @@ def status_of(result: ExecutionResult, media_type: str) -> int:
     """
     if not isinstance(result, PreExecutionError) or not result.errors:
         return 200
-    status = _STATUS_OF_CODE.get(FailureCode(code_of(result.errors[0]) or FailureCode.INTERNAL_SERVER_ERROR))
+    status = STATUS_OF_CODE.get(FailureCode(code_of(result.errors[0]) or FailureCode.INTERNAL_SERVER_ERROR))
     return status or (400 if media_type == GRAPHQL_RESPONSE else 200)
 
 

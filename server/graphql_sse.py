@@ -8,6 +8,7 @@ from starlette.types import Receive, Send
 from strawberry.types.execution import ExecutionResult
 
 from server.graphql_answer import encoded
+from server.http_request import wait_until_gone
 from server.metrics import event_stream_connections
 
 # Proxies close connections on which nothing is said, mostly after a minute.
@@ -36,7 +37,7 @@ async def send_events(
     headers = [*_HEADERS, (b"x-request-id", request_id.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     sending = asyncio.create_task(_send_all(send, results, request_id))
-    leaving = asyncio.create_task(_wait_until_gone(receive))
+    leaving = asyncio.create_task(wait_until_gone(receive))
     ending = asyncio.create_task(stopping.wait())
     tasks = (sending, leaving, ending)
     event_stream_connections.inc()
@@ -68,8 +69,3 @@ async def _send_all(send: Send, results: AsyncGenerator[ExecutionResult, None], 
 async def _send_chunk(send: Send, chunk: bytes, *, last: bool = False) -> None:
     # A chunk is written in one piece, so a heartbeat never gets into the middle of an event.
     await send({"type": "http.response.body", "body": chunk, "more_body": not last})
-
-
-async def _wait_until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

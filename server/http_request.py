@@ -87,6 +87,12 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], bytes_max: in
             return b"".join(chunks)
 
 
+async def wait_until_gone(receive: Receive) -> None:
+    """Return when the client is gone; whatever else it sends is dropped."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def parameters_of_post(body: bytes) -> Parameters:
     """The parameters in a JSON body. Raises: RefusedHere."""
     return _parameters(_json(body, "The body"))

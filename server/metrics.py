@@ -18,6 +18,8 @@ live_connections = Gauge("tollpath_live_connections", "Open connections that car
 websocket_connections = live_connections.labels("websocket")
 event_stream_connections = live_connections.labels("sse")
 
+exports_running = Gauge("tollpath_exports_running", "Exports that are being made or sent.")
+
 
 async def metrics(request: Request) -> Response:
     """Everything counted by this process, in Prometheus' text form."""

@@ -172,6 +172,13 @@ SUBSCRIPTIONS: dict[str, Callable[[AccessWorld, str], str]] = {
     "balanceLow": lambda world, viewer: "balanceLow",
 }
 
+# The file and whose it is.
+EXPORTS: dict[str, tuple[str, str]] = {
+    f"{kind}, the {name}'s": (kind, name)
+    for kind in ("calls", "rates", "transactions", "customers")
+    for name in ("customer", "parent")
+}
+
 # Where an object of each type is found, and rows whose object is another one than the type's usual.
 HOLDERS: dict[str, Callable[[AccessWorld], str]] = {
     "Account": lambda world: f'node(id: "{world.id("customer")}")',

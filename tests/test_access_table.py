@@ -13,8 +13,10 @@ import pytest
 from graphql import GraphQLObjectType
 
 from server.app import create_app
+from server.exports.kinds import KINDS
 from server.settings import Settings
 from tests.access_questions import (
+    EXPORTS,
     HOLDERS,
     MUTATION_INPUTS,
     QUERIES,
@@ -26,7 +28,8 @@ from tests.access_questions import (
     selection,
 )
 from tests.access_world import VIEWERS, AccessWorld, access_world
-from tests.graphql_client import CHEAP_HASH, running_api
+from tests.exported import get
+from tests.graphql_client import CHEAP_HASH, Api, running_api
 from tests.http_face import running
 from tests.live_client import over_sse
 
@@ -204,6 +207,24 @@ async def test_each_subscription_answers_each_kind_of_viewer_as_the_table_says(
                         await world.fall_low(viewer)
                     found[row][viewer] = code_of(await first) or "ok"
     assert found == TABLES["Subscriptions"]
+
+
+def test_every_export_has_its_rows() -> None:
+    assert TABLES["Exports"].keys() == EXPORTS.keys()
+    assert {kind for kind, _ in EXPORTS.values()} == KINDS.keys()
+
+
+@pytest.mark.parametrize("extension", ["csv", "xlsx"])
+async def test_each_export_answers_each_kind_of_viewer_as_the_table_says(world: AccessWorld, extension: str) -> None:
+    found: Table = {row: {} for row in EXPORTS}
+    for row, (kind, name) in EXPORTS.items():
+        for viewer in VIEWERS:
+            token = await world.token(viewer)
+            await world.set_blocked("parent", viewer == "blocked")
+            response = await get(world.api, f"{kind}.{extension}", by=token, accountId=world.id(name))
+            is_file = response.headers["content-type"] != "application/json; charset=utf-8"
+            found[row][viewer] = "ok" if is_file else code_of(response.json()) or ""
+    assert found == TABLES["Exports"]
 
 
 @pytest.mark.parametrize("viewer", ["manager", "charger"])

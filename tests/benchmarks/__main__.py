@@ -9,11 +9,11 @@ import sys
 
 import uvloop
 
-from tests.benchmarks import charging, cost, holds, rerating
+from tests.benchmarks import charging, cost, exports, holds, rerating
 from tests.benchmarks.machine import header
 from tests.benchmarks.report import Options, Report
 
-_BENCHMARKS = {module.NAME: module.run for module in (charging, holds, rerating, cost)}
+_BENCHMARKS = {module.NAME: module.run for module in (charging, holds, rerating, cost, exports)}
 
 
 def main() -> int:
