@@ -124,6 +124,8 @@ async def _given(tree: AccessWorld) -> Given:
             "search": ["c", "CUST", "*", "%", "_", "", '"', "43", "a\0b"],
             "maxDepth": [1, 2, 0],
             "durationSeconds": [0, 61],
+            "destination": ["austria", "VIENNA", "", "x"],
+            "account": [*ids, *nothing],
         }
     )
 
