@@ -79,7 +79,7 @@ async def create_credit_transaction(
         account_id=account_id,
         idempotency_key=idempotency_key,
         content=["credit", account_id, amount_units, remark, private_remark],
-        is_gift=amount_units > 0,
+        adds_credit=amount_units > 0,
         amount_path=("amount",),
         book=book,
     )
@@ -92,14 +92,14 @@ async def book_once(
     account_id: int,
     idempotency_key: str,
     content: Sequence[Any],
-    is_gift: bool,
+    adds_credit: bool,
     amount_path: tuple[str, ...],
     book: Callable[[], Awaitable[BookedCredit]],
 ) -> BookedCredit:
     """What ``book`` books on the account, once for each key of an author. ``content`` is all that was asked for.
 
     ``book`` is called with the account's state row locked, and behind the promises of its reseller where it
-    ``is_gift``: the account has more afterwards. What it answers is kept under the key.
+    ``adds_credit``. What it answers is kept under the key.
 
     Raises: what ``book`` raises; IdempotencyConflict, InvalidInput, NotFound; InsufficientCredit at ``amount_path``
     where the account's reseller is held to its own credit and would promise more.
@@ -107,7 +107,7 @@ async def book_once(
     check_text(idempotency_key, length_min=1, length_max=IDEMPOTENCY_KEY_LENGTH_MAX, path=("idempotencyKey",))
     digest = hashlib.sha256(orjson.dumps(content)).digest()
     booked = await _booked_before(tx, author_id, idempotency_key, digest)
-    reseller_id = await reseller_of(tx, account_id) if booked is None and is_gift else None
+    reseller_id = await reseller_of(tx, account_id) if booked is None and adds_credit else None
     is_promise = reseller_id is not None and await lock_promises(tx, reseller_id=reseller_id)
     if booked is None:
         await _lock_balance(tx, account_id)

@@ -39,7 +39,7 @@ async def record_purchase(
         account_id=account_id,
         idempotency_key=idempotency_key,
         content=["purchase", offer_id, account_id, credit_units],
-        is_gift=True,
+        adds_credit=True,
         amount_path=("credit",),
         book=book,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import any_, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from billing import branding
 from billing.errors import NotAReseller
@@ -35,7 +36,7 @@ async def branding_of(context: RequestContext, account_id: int) -> BrandingRow |
             select(Account.id, *(getattr(Branding, name) for name in BrandingRow.__slots__))
             .join(Branding, Branding.account_id == any_(Account.path))
             .where(Account.id.in_(account_ids))
-            .distinct(Account.id)
+            .ext(distinct_on(Account.id))
             .order_by(Account.id, func.array_position(Account.path, Branding.account_id).desc())
         )
         async with context.services.db.read() as connection:

@@ -8,11 +8,12 @@ from sqlalchemy import Engine, event
 
 @contextmanager
 def counted_statements() -> Iterator[list[str]]:
-    """Every statement that is sent through SQLAlchemy meanwhile."""
+    """Every SELECT that is sent through SQLAlchemy meanwhile. What the server does by itself, at times, are updates."""
     statements: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        statements.append(statement)
+        if statement.lstrip().startswith("SELECT"):
+            statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
