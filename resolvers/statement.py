@@ -7,6 +7,7 @@ inside an object is a scalar subquery on its row. So PostgreSQL walks the tree o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,10 @@ class Selected:
 
 class NotCompiled(Exception):
     """A field that no statement can answer, of an object that cannot be found again by its id."""
+
+
+class LeftOut(Exception):
+    """A field that its resolver answers better than a statement that is planned once for all: raised by its writer."""
 
 
 class Rows:
@@ -117,7 +122,10 @@ class Compiler:
         if selected.name == "__typename":
             return [json_of(type_name)]
         write = self.table[type_name].get(selected.name)
-        return self._mark(type_name, rows, selected) if write is None else write(self, rows, selected)
+        if write is not None:
+            with suppress(LeftOut):
+                return write(self, rows, selected)
+        return self._mark(type_name, rows, selected)
 
     def _mark(self, type_name: str, rows: Rows, selected: Selected) -> Json:
         if type_name not in self.findable:

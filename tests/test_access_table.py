@@ -29,7 +29,7 @@ from tests.access_questions import (
 )
 from tests.access_world import VIEWERS, AccessWorld, access_world
 from tests.exported import get
-from tests.graphql_client import CHEAP_HASH, Api, running_api
+from tests.graphql_client import CHEAP_HASH, running_api
 from tests.http_face import running
 from tests.live_client import over_sse
 
