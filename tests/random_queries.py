@@ -27,11 +27,13 @@ from hypothesis import strategies as st
 UNSTEADY = {("Quote", "at")}
 _DEPTH_MAX = 5
 _FIELDS_MAX = 5
+# Below the product's limit of aliases in a document.
+_KEYS_MAX = 80
 
 
 @dataclass(frozen=True)
 class Given:
-    """Values for arguments, by the name of the type or of the argument; whatever else is needed is made up."""
+    """Values for arguments, by `field.argument`, type or argument; whatever else is needed is made up."""
 
     values: dict[str, list[Any]] = field(repr=False)
 
@@ -75,9 +77,10 @@ class _Maker:
             (name, definition)
             for name, definition in type_.fields.items()
             if (type_.name, name) not in UNSTEADY
-            and (depth < _DEPTH_MAX or is_leaf_type(get_named_type(definition.type)))
+            and ((depth < _DEPTH_MAX and self._keys < _KEYS_MAX) or is_leaf_type(get_named_type(definition.type)))
         ]
         chosen = self._draw(st.lists(st.sampled_from(fields), min_size=1, max_size=_FIELDS_MAX)) if fields else []
+        chosen = chosen[: max(0, _KEYS_MAX + 10 - self._keys)]
         parts = [self._field(name, definition, depth) for name, definition in chosen]
         if not parts or self._chance(8):
             parts.append("__typename")
@@ -140,7 +143,7 @@ class _Maker:
         return None if self._chance(4) else self._present(name, type_)
 
     def _present(self, name: str, type_: Any) -> Any:
-        for known in (getattr(type_, "name", ""), name):
+        for known in (name, getattr(type_, "name", ""), name.rpartition(".")[2]):
             if known in self._given.values:
                 return self._draw(st.sampled_from(self._given.values[known]))
         if isinstance(type_, GraphQLList):
@@ -159,8 +162,9 @@ class _Maker:
 
 
 def _one_way(names: list[str]) -> list[str]:
-    """Of the arguments of a page those of one direction, since both together are refused."""
+    """Of arguments that are refused together those of one direction, or of one way to name an account."""
     unwanted = {"last", "before"} if set(names) & {"first", "after"} else set()
+    unwanted |= {"username"} if "id" in names else set()
     return [name for name in names if name not in unwanted]
 
 

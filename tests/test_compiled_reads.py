@@ -98,11 +98,12 @@ async def _given(tree: AccessWorld) -> Given:
     ids = [person.id for person in tree.people.values()]
     lists = "customers calls transactions descendants holds"
     query = "{ viewer { " + " ".join(f"{name}(first: 3) {{ edges {{ cursor }} }}" for name in lists.split()) + " } }"
-    cursors = []
+    cursors: dict[str, list[str]] = {}
     for viewer in VIEWERS:
         answer = (await api(query, by=tree.people[viewer]))["viewer"]
-        cursors += [edge["cursor"] for name in lists.split() for edge in answer[name]["edges"]]
-    assert len(cursors) > 20
+        for name in lists.split():
+            cursors.setdefault(name, []).extend(edge["cursor"] for edge in answer[name]["edges"])
+    assert all(cursors.values())
     nothing = [base64.b64encode(text).decode() for text in (b"Account:0", b"Account:999999", b"Call:none", b"odd")]
     times = ["2026-05-04T12:00:00Z", "2026-05-04T12:00:00.12Z", "2020-01-01T00:00:00Z", "2030-01-01T00:00:00+02:00"]
     return Given(
@@ -111,18 +112,19 @@ async def _given(tree: AccessWorld) -> Given:
             "accountId": [*ids, *nothing],
             "username": ["CUSTOMER*parent", "parent*ancestor", "operator", "nobody", "a\0b", "\ud800"],
             "callId": ["carried", "unrated", "refunded", "fraction", "none", "", "a\0b"],
-            "first": [1, 2, 3, 100, 0, 501],
-            "last": [1, 2, 3, 100, -1],
-            "after": cursors,
-            "before": cursors,
+            "first": [1, 2, 3, 100, 1, 2, 3, 100, 0],
+            "last": [1, 2, 3, 100, 1, 2, 3, 100, -1],
+            **{f"{name}.{argument}": found for name, found in cursors.items() for argument in ("after", "before")},
+            "after": ["nonsense"],
+            "before": ["nonsense"],
             "Date": ["2026-05-04", "2026-01-01", "2030-01-01", "0001-01-01"],
             "since": times,
             "until": times,
             "at": times,
-            "number": ["43", "+431", "0", "nonsense"],
-            "prefix": ["4", "43", "x"],
+            "number": ["43", "+431", "43", "431", "nonsense"],
+            "prefix": ["4", "43", "43", "431", "x"],
             "search": ["c", "CUST", "*", "%", "_", "", '"', "43", "a\0b"],
-            "maxDepth": [1, 2, 0],
+            "maxDepth": [1, 2, 3, 0],
             "durationSeconds": [0, 61],
             "destination": ["austria", "VIENNA", "", "x"],
             "account": [*ids, *nothing],
@@ -215,7 +217,7 @@ async def test_the_statement_of_an_operation_is_made_once_for_all_values_of_its_
         "query ($id: ID!, $after: String) { account(id: $id) { customers(first: 1, after: $after) { nodes { id } } } }"
     )
     statements = set()
-    after = world.given.values["after"][0]
+    after = world.given.values["customers.after"][0]
     for variables in ({"id": "QWNjb3VudDox"}, {"id": "QWNjb3VudDoy"}, {"id": "QWNjb3VudDox", "after": after}):
         await schema.run(schema.prepare(text), variables, world.context("operator"))
         (outline,) = schema.prepare(text).kept.values()
