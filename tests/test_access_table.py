@@ -5,6 +5,7 @@ schema needs its rows in all three.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.access_questions import (
     selection,
 )
 from tests.access_world import VIEWERS, AccessWorld, access_world
-from tests.graphql_client import CHEAP_HASH, Api
+from tests.graphql_client import CHEAP_HASH, running_api
 from tests.http_face import running
 from tests.live_client import over_sse
 
@@ -58,8 +59,10 @@ def schema_fields(type_name: str) -> set[str]:
 
 
 @pytest.fixture
-async def world(api: Api) -> AccessWorld:
-    return await access_world(api)
+async def world(database_url: str) -> AsyncIterator[AccessWorld]:
+    # What is held must not expire by itself between two looks at the tables.
+    async with running_api(database_url, hold_ttl_s=86_400) as api:
+        yield await access_world(api)
 
 
 def test_every_kind_of_viewer_has_its_column() -> None:
