@@ -65,7 +65,8 @@ class SimulatedHolds(SimulatedSteps):
             if any(hold.until for hold in self.ledger.holds.values()):
                 break
             await self.authorize_call()
-        silent = [call_id for call_id, hold in self.ledger.holds.items() if hold.until and self.random.random() < 0.5]
+        held = [call_id for call_id, hold in self.ledger.holds.items() if hold.until]
+        silent = [call_id for call_id in held if self.random.random() < 0.5] or held[:1]
         for call_id in silent:
             self.ledger.holds[call_id].until = datetime.now(UTC)
         self.outcomes["EXPIRED"] += len(silent)
@@ -143,7 +144,9 @@ class SimulatedHolds(SimulatedSteps):
         who = expected.who if expected.who in seen else None
         assert shown._replace(until=None) == expected._replace(until=None, who=who)
         if expected.code == "HELD":
-            self.ledger.holds[call.call_id].until = shown.until
+            hold = self.ledger.holds[call.call_id]
+            hold.until = shown.until
+            self.outcomes["HELD at a price on three levels"] += sum(amount > 0 for amount in hold.amounts) >= 3
 
     def compare_ended(self, by: str, call: Call, shown: Any, outcome: Any) -> None:
         """A call in the books of which the viewer sees nothing does not exist for it."""

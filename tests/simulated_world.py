@@ -29,7 +29,7 @@ class SimulatedWorld:
         self.random = Random(seed)
         self.ledger = HoldLedger("operator")
         self.api = SimulatedHoldApi(cycle(clients))
-        self.depth_max = self.random.randint(1, DEPTH_MAX)
+        self.depth_max = self.random.randint(2, DEPTH_MAX)
         self.resellers = ["operator"]
         self.lists: dict[str, list[RateList]] = {"operator": []}
         self.predefined: list[RateList] = []
@@ -114,7 +114,11 @@ class SimulatedWorld:
 
     def selectable(self, reseller: str) -> RateList:
         """A list that the reseller may give its customers."""
-        return self.random.choice([*self.predefined, *self.lists[reseller] * 3])
+        if self.random.random() < 0.03:
+            # Everything below calls for free, unless a list has a price of its own.
+            return next(one for one in self.predefined if one.discount_percent == 100)
+        priced = [one for one in self.predefined if one.discount_percent < 100]
+        return self.random.choice([*priced, *self.lists[reseller] * 3])
 
     def rate(self, prefix: str) -> Rate:
         """A price for the prefix, often in whole minutes, from ever, from now, or from a day on."""

@@ -63,7 +63,8 @@ def schema_fields(type_name: str) -> set[str]:
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[AccessWorld]:
-    async with running_api(database_url, sip_domain="sip.example") as api:
+    # What is held must not expire by itself between two looks at the tables.
+    async with running_api(database_url, sip_domain="sip.example", hold_ttl_s=86_400) as api:
         yield await access_world(api)
 
 

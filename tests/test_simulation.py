@@ -32,7 +32,7 @@ SECONDS = float(os.environ.get("TOLLPATH_TEST_SIMULATION_S", 0))
 STEPS_MIN, STEPS_MAX = 60, 100
 STEPS_SECONDS_MAX = 8
 # What must have become of calls by then, whatever the seed: a simulation in which nothing happens proves nothing.
-HAPPENED = {"CHARGED", "HELD", "RELEASED", "EXPIRED"}
+HAPPENED = {"CHARGED", "HELD", "HELD at a price on three levels", "RELEASED", "EXPIRED"}
 
 
 @asynccontextmanager
