@@ -17,8 +17,9 @@ LOGO_URL_LENGTH_MAX = 2000
 BRANDING_COLUMNS = ("name", "logo_url", "primary_colour", "secondary_colour")
 
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
-# What a URL is written in. Everything else is percent-encoded, quotes and angle brackets included.
-_URL = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&()*+,;=%]+")
+# What a URL is written in, but for what would end it in a style or an attribute: quotes, parentheses, angle brackets
+# can be percent-encoded.
+_URL = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&*+,;=%]+")
 
 
 async def update_branding(tx: AsyncConnection, *, account_id: int, changes: Mapping[str, str | None]) -> None:
