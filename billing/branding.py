@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.errors import InvalidInput
+from billing.texts import check_name
 from models.tables import Account, Branding
 
-NAME_CHARS_MAX = 100
 LOGO_URL_LENGTH_MAX = 2000
 
 BRANDING_COLUMNS = ("name", "logo_url", "primary_colour", "secondary_colour")
@@ -44,19 +44,13 @@ def _checked(column: str, value: str | None) -> str | None:
     if value is None or not value.strip():
         return None
     if column == "name":
-        return _checked_name(value.strip())
+        return check_name(value)
     if column == "logo_url":
         return _checked_logo_url(value)
     if not _COLOUR.fullmatch(value):
         field = {"primary_colour": "primaryColour", "secondary_colour": "secondaryColour"}[column]
         raise InvalidInput("A colour is # and six hexadecimal digits, such as #1a2b3c.", path=(field,))
     return value.lower()
-
-
-def _checked_name(name: str) -> str:
-    if not (len(name) <= NAME_CHARS_MAX and name.isprintable()):
-        raise InvalidInput(f"A name has 1 to {NAME_CHARS_MAX} printable characters.", path=("name",))
-    return name
 
 
 def _checked_logo_url(url: str) -> str:

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.errors import InvalidInput, NameTaken, NotAllowed, NotFound, RateListInUse
 from billing.money import format_percent
 from billing.pricing_epoch import lock_pricing, take_epoch
+from billing.texts import check_name
 from models.tables import AccountState, RateList
 
-NAME_CHARS_MAX = 100
 # A back office shows all lists of a reseller at once.
 LISTS_OF_A_RESELLER_MAX = 200
 
@@ -117,9 +117,7 @@ def losing_warning(discount_e4: int) -> str | None:
 
 
 def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not (0 < len(name) <= NAME_CHARS_MAX and name.isprintable()):
-        raise InvalidInput(f"A name has 1 to {NAME_CHARS_MAX} printable characters.", path=("name",))
+    name = check_name(name)
     if name.lower().startswith("(predefined)") or name.lower() == "base rates":
         raise InvalidInput(f"{name!r} is a name of the system's own lists.", path=("name",))
     return name
