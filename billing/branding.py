@@ -9,16 +9,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.errors import InvalidInput
+from billing.texts import check_name
 from models.tables import Account, Branding
 
-NAME_CHARS_MAX = 100
 LOGO_URL_LENGTH_MAX = 2000
 
 BRANDING_COLUMNS = ("name", "logo_url", "primary_colour", "secondary_colour")
 
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
-# What a URL is written in. Everything else is percent-encoded, quotes and angle brackets included.
-_URL = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&()*+,;=%]+")
+# What a URL is written in, but for what would end it in a style or an attribute: quotes, parentheses, angle brackets
+# can be percent-encoded.
+_URL = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&*+,;=%]+")
 
 
 async def update_branding(tx: AsyncConnection, *, account_id: int, changes: Mapping[str, str | None]) -> None:
@@ -43,19 +44,13 @@ def _checked(column: str, value: str | None) -> str | None:
     if value is None or not value.strip():
         return None
     if column == "name":
-        return _checked_name(value.strip())
+        return check_name(value)
     if column == "logo_url":
         return _checked_logo_url(value)
     if not _COLOUR.fullmatch(value):
         field = {"primary_colour": "primaryColour", "secondary_colour": "secondaryColour"}[column]
         raise InvalidInput("A colour is # and six hexadecimal digits, such as #1a2b3c.", path=(field,))
     return value.lower()
-
-
-def _checked_name(name: str) -> str:
-    if not (len(name) <= NAME_CHARS_MAX and name.isprintable()):
-        raise InvalidInput(f"A name has 1 to {NAME_CHARS_MAX} printable characters.", path=("name",))
-    return name
 
 
 def _checked_logo_url(url: str) -> str:

@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from billing.errors import InvalidInput, InvalidOffer, NameTaken, NotFound
+from billing.errors import InvalidOffer, NameTaken, NotFound
 from billing.offer_terms import Bonus, BonusBasis, Floor, OfferTerms, check_floors, check_terms
+from billing.texts import check_name
 from models.tables import Account, Offer
 
-NAME_CHARS_MAX = 100
 # A customer is shown all offers that it may buy under at once.
 OPEN_OFFERS_OF_A_RESELLER_MAX = 200
 
@@ -27,7 +27,7 @@ async def create_offer(tx: AsyncConnection, *, owner_id: int, name: str, terms: 
 
     Locks: the floors above, the owner. Raises: InvalidInput, InvalidOffer, PriceTooLow, NameTaken.
     """
-    name = _checked_name(name)
+    name = check_name(name)
     check_terms(terms)
     await _check_floors_above(tx, owner_id, terms)
     await _check_room(tx, owner_id)
@@ -63,7 +63,7 @@ async def update_offer(
     check_terms(changed)
     values: dict[str, Any] = _columns(changed)
     if name is not None:
-        values["name"] = _checked_name(name)
+        values["name"] = check_name(name)
     was_closed = offer.closed_at is not None
     is_closed = was_closed if closed is None else closed
     if is_closed != was_closed:
@@ -133,13 +133,6 @@ async def _check_room(tx: AsyncConnection, owner_id: int) -> None:
     own = select(func.count()).where(Offer.owner_id == owner_id, Offer.closed_at.is_(None))
     if (await tx.execute(own)).scalar_one() >= OPEN_OFFERS_OF_A_RESELLER_MAX:
         raise InvalidOffer(f"A reseller has at most {OPEN_OFFERS_OF_A_RESELLER_MAX} open offers: close one first.")
-
-
-def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not (0 < len(name) <= NAME_CHARS_MAX and name.isprintable()):
-        raise InvalidInput(f"A name has 1 to {NAME_CHARS_MAX} printable characters.", path=("name",))
-    return name
 
 
 def _name_taken(error: IntegrityError) -> NameTaken:

@@ -14,9 +14,9 @@ from billing.errors import InvalidInput, NameTaken, NotAllowed, NotFound, RateLi
 from billing.money import format_percent
 from billing.pricing_epoch import lock_pricing, take_epoch
 from billing.rating import Price
+from billing.texts import check_name
 from models.tables import AccountState, RateList
 
-NAME_CHARS_MAX = 100
 # A back office shows all lists of a reseller at once.
 LISTS_OF_A_RESELLER_MAX = 200
 
@@ -124,9 +124,7 @@ def losing_price_warning(price: Price) -> str:
 
 
 def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not (0 < len(name) <= NAME_CHARS_MAX and name.isprintable()):
-        raise InvalidInput(f"A name has 1 to {NAME_CHARS_MAX} printable characters.", path=("name",))
+    name = check_name(name)
     if name.lower().startswith("(predefined)") or name.lower() == "base rates":
         raise InvalidInput(f"{name!r} is a name of the system's own lists.", path=("name",))
     return name

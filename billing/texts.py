@@ -4,6 +4,7 @@ import re
 
 from billing.errors import InvalidInput
 
+NAME_LENGTH_MAX = 100
 REMARK_LENGTH_MAX = 1000
 DETAIL_LENGTH_MAX = 200
 OTHER_DETAILS_LENGTH_MAX = 4000
@@ -34,6 +35,14 @@ def check_optional_text(text: str | None, *, length_max: int, path: tuple[str, .
     if text is None or not text.strip():
         return None
     return check_text(text, length_max=length_max, path=path)
+
+
+def check_name(name: str, *, path: tuple[str, ...] = ("name",)) -> str:
+    """The name of a thing, without blanks around it. Raises: InvalidInput."""
+    name = name.strip()
+    if not (0 < len(name) <= NAME_LENGTH_MAX and name.isprintable()):
+        raise InvalidInput(f"A name has 1 to {NAME_LENGTH_MAX} printable characters.", path=path)
+    return name
 
 
 def check_email_address(text: str | None, *, path: tuple[str, ...] = ("emailAddress",)) -> str | None:

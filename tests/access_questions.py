@@ -8,7 +8,7 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from schema.assembled import schema
 from tests.access_world import NOON, AccessWorld, new_customer
 from tests.graphql_client import PASSWORD
-from tests.offers_api import RETAIL
+from tests.offers_api import WHOLESALE
 
 TYPES = schema._schema.type_map
 # The tables' words for codes.
@@ -125,7 +125,7 @@ MUTATION_INPUTS: dict[str, Asked] = {
     "deleteRateList, the parent's": with_list(just(), "unused list"),
     "setRates, of the parent's list": with_list(just(rates=[{"prefix": "43", "pricePerMinute": "1"}]), "list"),
     "setRates, of the deck": with_list(just(rates=[{"prefix": "43", "pricePerMinute": "1"}]), "deck"),
-    "createOffer": lambda world, viewer: {**RETAIL, "name": f"Offer {world.number()}"},
+    "createOffer": lambda world, viewer: {**WHOLESALE, "name": f"Offer {world.number()}"},
     "updateOffer, the parent's": lambda world, viewer: {"offerId": world.ids["offer"], "price": "106"},
     "recordPurchase, the customer's": purchase_for("customer"),
     "recordPurchase, its own": purchase_for(None),

@@ -101,6 +101,7 @@ async def test_a_customer_has_no_branding_of_its_own(api: Api) -> None:
         ("logoUrl", "https://user:secret@luluka.example/logo.png"),
         ("logoUrl", "https://luluka.example/a b.png"),
         ("logoUrl", "https://luluka.example/\"onload='x'"),
+        ("logoUrl", "https://luluka.example/);x"),
         ("logoUrl", "https://luluka.example:99999/logo.png"),
         ("logoUrl", "https://[luluka/logo.png"),
         ("logoUrl", "javascript:alert(1)"),
