@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from models.database import Database
 from resolvers.context import RequestContext, Services
 from resolvers.viewers import Viewers
 from server.exports.endpoint import ExportEndpoint
@@ -237,8 +239,11 @@ async def place(api: Api, database_url: str) -> AsyncIterator[Place]:
                 ),
                 {"account_id": person.account_id, "count": TRANSACTIONS},
             )
+    # With connections of its own, which nothing but requests takes.
+    db = Database(database_url)
     async with open_services(Settings(**CHEAP_HASH), database_url) as services:  # type: ignore[arg-type]
-        yield Place(services, *people)
+        yield Place(replace(services, db=db), *people)
+    await db.close()
 
 
 async def test_a_client_that_does_not_read_holds_no_connection_and_nothing_is_read_ahead(
