@@ -117,7 +117,8 @@ class _Maker:
         key = f"{name}_{self._keys}"
         named = [name for name, one in definition.args.items() if is_required_argument(one) or self._chance(2)]
         arguments = [
-            f"{argument}: {self._argument(argument, definition.args[argument])}" for argument in _one_way(named)
+            f"{argument}: {self._argument(f'{name}.{argument}', definition.args[argument])}"
+            for argument in _one_way(named)
         ]
         given = f"({', '.join(arguments)})" if arguments else ""
         inner = get_named_type(definition.type)
