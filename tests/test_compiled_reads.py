@@ -52,7 +52,8 @@ class ReadWorld:
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[ReadWorld]:
     """The small tree with everything in it, and texts and numbers that are hard to write."""
-    chosen = {"hold_ttl_s": 100_000}
+    # Nothing expires meanwhile, and nothing is too much.
+    chosen = {"hold_ttl_s": 86_400, "query_cost_max": 10_000_000}
     async with running_api(database_url, **chosen) as api:
         tree = await access_world(api)
         await _make_odd(tree)
