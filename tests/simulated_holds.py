@@ -75,12 +75,14 @@ class SimulatedHolds(SimulatedSteps):
         await self.compare_holds()
 
     async def race_for_holds(self) -> None:
-        """Equal calls of one account that want to start at once; its credit covers only some of the slices."""
+        """Equal calls of one account that want to start at once; the credit of a level covers only some slices."""
         call, count = self.new_call(), self.random.randint(4, 16)
         rates = self.ledger.prices(self.ledger.accounts[call.username], call.number, call.started_at)
-        for username, rate in list(zip(self.path(call.username), rates, strict=True))[1:]:
+        path = self.path(call.username)
+        poorest = self.random.choice(path[1:] or path)
+        for username, rate in list(zip(path, rates, strict=True))[1:]:
             slice_amount = Fraction(0) if rate is None else charge_of(rate, 60)
-            enough = count if username != call.username else Fraction(self.random.randint(0, 4 * count), 4)
+            enough = count if username != poorest else Fraction(self.random.randint(0, 4 * count), 4)
             await self.have_available(username, slice_amount * enough)
         racing = [call._replace(call_id=f"{call.call_id}.{number}") for number in range(count)]
         sent = racing + self.random.sample(racing, self.random.randint(0, 3))
