@@ -8,7 +8,7 @@
     ├── money           INVALID_AMOUNT  INSUFFICIENT_CREDIT  IDEMPOTENCY_CONFLICT
     ├── rates           NO_RATE  INVALID_RATE  RATE_LIST_IN_USE
     └── calls           INVALID_NUMBER  INVALID_CALL  CALL_ENDED  LIMIT_REACHED  CALL_FAILED
-                        NOTHING_TO_REFUND
+                        NOTHING_TO_REFUND  MONTH_CLOSED
 
 A refusal raised inside a transaction rolls all of it back. It becomes an entry of a payload's ``errors``; not signed
 in, not allowed at all, too costly, and bugs are no refusals: those are top-level errors.
@@ -44,6 +44,7 @@ class ErrorCode(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     CALL_FAILED = "CALL_FAILED"
     NOTHING_TO_REFUND = "NOTHING_TO_REFUND"
+    MONTH_CLOSED = "MONTH_CLOSED"
 
 
 class Refusal(Exception):
@@ -218,3 +219,9 @@ class NothingToRefund(Refusal):
     """Nobody was charged for the call: it has no rate, was never answered, or cost nothing."""
 
     code = ErrorCode.NOTHING_TO_REFUND
+
+
+class MonthClosed(Refusal):
+    """The call is in the books, in a month that is closed: nothing about it changes, and its details are gone."""
+
+    code = ErrorCode.MONTH_CLOSED

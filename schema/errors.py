@@ -37,6 +37,7 @@ ErrorCode = graphql_enum(
         "LIMIT_REACHED": "A limit on calls, of an account on the path or of the installation, does not allow it.",
         "CALL_FAILED": "The call could not be booked because of a fault of ours; it may be sent again.",
         "NOTHING_TO_REFUND": "Nobody was charged for the call: it has no rate, was never answered, or cost nothing.",
+        "MONTH_CLOSED": "The call is in the books, in a month that is closed: its details are not kept any more.",
     },
 )
 
