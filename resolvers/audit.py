@@ -1,12 +1,14 @@
 """The audit: every figure that is kept is worked out again from the rows it stands for, and compared.
 
-    balance          credit transactions - charges
+    balance          credit transactions - charges; of closed months the sum that was kept of them
     held             what is set aside on its level by the holds of calls that run, none of which has ended
     usage of a day   the account's charges of that day, with the talked time of their calls
     calls            one key each, and one charge on each level of the caller's path; the last is the call's own amount
     balance after    the account's balance before it + its amount, less what calls may have taken in between
     adjustments      each goes on from the one before it, and the last left the charge as it is; a refund is the end
-    tree             a path is the parent's and the own id; a username ends with the parent's bare name
+    closed months    the running usage is the sum that was kept, and each call still has its key
+    tree             a path is the parent's and the own id; a username ends with the parent's bare name; as many
+                     accounts are below each as is kept
 
 It reads one snapshot, so it may run while calls are charged, and changes nothing.
 """
@@ -38,10 +40,11 @@ class Check(StrEnum):
     EARLY_END_OF_ENDED_CALL = "EARLY_END_OF_ENDED_CALL"  # callId; the account is its reporter
     BALANCE_AFTER = "BALANCE_AFTER"  # id of the credit transaction
     CREDIT_KEY = "CREDIT_KEY"  # the idempotency key
-    USAGE_CALLS = "USAGE_CALLS"  # UTC day
-    USAGE_DURATION = "USAGE_DURATION"  # UTC day
-    USAGE_CHARGED = "USAGE_CHARGED"  # UTC day
-    USAGE_REFUNDED = "USAGE_REFUNDED"  # UTC day
+    USAGE_CALLS = "USAGE_CALLS"  # UTC day, or a closed month
+    USAGE_DURATION = "USAGE_DURATION"  # UTC day, or a closed month
+    USAGE_CHARGED = "USAGE_CHARGED"  # UTC day, or a closed month
+    USAGE_REFUNDED = "USAGE_REFUNDED"  # UTC day, or a closed month
+    CLOSED_CALL_KEYS = "CLOSED_CALL_KEYS"  # calls of closed months, and their keys
     CALL_KEY = "CALL_KEY"  # callId
     KEY_WITHOUT_CALL = "KEY_WITHOUT_CALL"  # callId
     CHARGE_ROWS = "CHARGE_ROWS"  # callId
@@ -58,6 +61,8 @@ class Check(StrEnum):
     PATH = "PATH"
     USERNAME = "USERNAME"
     RESELLER = "RESELLER"
+    CUSTOMER_COUNT = "CUSTOMER_COUNT"
+    DESCENDANT_COUNT = "DESCENDANT_COUNT"
     STATE = "STATE"
 
 
