@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from billing.errors import MonthClosed
 from models.call_month import MONTHLY_TABLES, month_bounds, month_of, month_table, next_month
 from models.database import Database
 
@@ -21,6 +22,11 @@ _COMING_MONTHS = 3
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('tollpath call months'))"
 
 _CLOSED = "SELECT month FROM closed_months"
+
+_CLOSED_BETWEEN = """
+SELECT min(month) FROM closed_months
+WHERE month < $2::timestamptz AT TIME ZONE 'UTC' AND month + interval '1 month' > $1::timestamptz AT TIME ZONE 'UTC'
+"""
 
 _ATTACHED = """
 SELECT part.relname FROM pg_inherits
@@ -64,6 +70,16 @@ class CallMonths:
     def forget(self) -> None:
         """Something was not as remembered: ask anew."""
         self._open.clear()
+
+
+async def closed_refusal_between(
+    connection: "asyncpg.Connection[Any]", since: datetime, until: datetime
+) -> MonthClosed | None:
+    """Why calls that began at ``since`` or later and before ``until`` cannot be changed; None where all are open."""
+    month: date | None = await connection.fetchval(_CLOSED_BETWEEN, since, until)
+    if month is None:
+        return None
+    return MonthClosed(f"The calls of {month:%Y-%m} cannot be changed any more: the month is closed.")
 
 
 async def make_coming_months(database: Database) -> None:

@@ -22,6 +22,7 @@ import asyncpg
 from sqlalchemy import text
 
 from billing.money import format_money, format_rate
+from models.call_month import MONTHLY_TABLES
 from models.database import Database, driver_connection
 from resolvers.audit_adjustments import ADJUSTMENTS
 from resolvers.audit_statements import BOOKS, CALLS_OF_SUSPECTS, COUNTS, TREE, USERNAMES
@@ -104,9 +105,12 @@ class AuditReport:
 
 
 async def audit(db: Database) -> AuditReport:
-    """Compare the whole books in one REPEATABLE READ snapshot. Takes no locks."""
+    """Compare the whole books in one REPEATABLE READ snapshot. Keeps months from being closed, and nothing else."""
     async with db.transaction() as tx:
         await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        # A month that is closed is gone for every snapshot, also for one that does not see its sums yet: as long as
+        # these are read none is closed. Before the snapshot, which begins with the first query.
+        await tx.execute(text(f"LOCK TABLE {', '.join(MONTHLY_TABLES)} IN ACCESS SHARE MODE"))
         # Millions of rows take their time, and this connection alone may have it.
         await tx.execute(text("SET LOCAL statement_timeout = 0"))
         await tx.execute(text("SET LOCAL work_mem = '64MB'"))

@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 
 from billing.call_months import CallMonths
-from models.call_month import month_of, next_month
+from models.call_month import month_bounds, month_of
 from models.migrations.run import migrate
 from server.embedded_postgres import EmbeddedPostgres
 
@@ -43,21 +43,18 @@ class Size:
     months: int
     now: datetime
 
-    def since(self) -> date:
-        """The first month of calls."""
-        month = month_of(self.now)
-        for _ in range(self.months - 1):
-            month = (month.replace(day=1) - _DAY).replace(day=1)
-        return month
+    def months_of_calls(self) -> list[date]:
+        """The months of calls, the oldest first."""
+        last = self.now.year * 12 + self.now.month - 1
+        return [date(month // 12, month % 12 + 1, 1) for month in range(last - self.months + 1, last + 1)]
 
-
-_DAY = date(2000, 1, 2) - date(2000, 1, 1)
 
 # (number, parent) of every account but the operator, parents before children.
 _TREE = f"""
 CREATE TEMPORARY TABLE plan AS
 SELECT {WIDE} AS id, {OPERATOR} AS parent_id, true AS is_reseller
-UNION ALL SELECT {CHAIN} + level, CASE level WHEN 0 THEN {OPERATOR} ELSE {CHAIN} + level - 1 END, level < {_CHAIN_LEVELS - 1}
+UNION ALL SELECT {CHAIN} + level, CASE level WHEN 0 THEN {OPERATOR} ELSE {CHAIN} + level - 1 END,
+    level < {_CHAIN_LEVELS - 1}
 FROM generate_series(0, {_CHAIN_LEVELS} - 1) AS level
 -- 10 resellers of the operator, 10 each below them, 9 each below those
 UNION ALL SELECT {_SPREAD} + n, CASE WHEN n < 10 THEN {OPERATOR} ELSE {_SPREAD} + (n - 10) / 10 END, true
@@ -99,7 +96,7 @@ FROM (
     SELECT n,
            CASE WHEN n % 100 = 0 THEN $5::bigint
                 ELSE (hashint8(n) & 2147483647)::bigint * 48271 % ($4 - 1020) + 1015 END AS account_id,
-           $2::timestamptz + n * ($3::timestamptz - $2::timestamptz) / $6::bigint AS started_at,
+           $2::timestamptz + ($3::timestamptz - $2::timestamptz) * (n::float8 / $6::bigint) AS started_at,
            -- Few destinations get most of the calls, as everywhere.
            (1000 + floor(9000 * power((hashint8(n * 31) & 1048575) / 1048576.0, 3)))::text AS prefix,
            (hashint8(n * 17) & 511) + 1 AS duration_s
@@ -139,7 +136,7 @@ _AFTER = (
     f"""INSERT INTO credit_transactions (account_id, created_at, kind, amount_units, balance_after_units, created_by_id)
     SELECT {WIDE}, timestamptz '2024-01-01' + n * interval '1 hour', 'CREDIT', 100, {_CREDIT_UNITS} + n * 100, 1
     FROM generate_series(1, 20000) AS n""",
-    f"""INSERT INTO account_state (account_id, balance_units, credit_limit_units, rate_list_id, version)
+    """INSERT INTO account_state (account_id, balance_units, credit_limit_units, rate_list_id, version)
     SELECT accounts.id, COALESCE(credited.units, 0) - COALESCE(charged.units, 0),
            CASE WHEN accounts.id > 1 THEN 0 END,
            (SELECT min(id) FROM rate_lists WHERE CASE WHEN accounts.id = 1 THEN is_base ELSE discount_e4 = 0 END), 1
@@ -157,46 +154,71 @@ _AFTER = (
 )
 
 
-async def fill(connection: "asyncpg.Connection[Any]", size: Size, *, say: Any = lambda text: None) -> None:
-    """Fill a migrated, empty database. The connection waits for as long as it takes."""
-    begun = time.monotonic()
+class Filler:
+    """Fills a migrated, empty database. Its connection waits for as long as it takes."""
 
-    async def run(words: str, statement: str, *arguments: Any) -> None:
-        await connection.execute(statement, *arguments)
-        say(f"{time.monotonic() - begun:7.0f} s  {words}")
+    def __init__(self, connection: "asyncpg.Connection[Any]", size: Size, *, telling: bool = False) -> None:
+        self._connection = connection
+        self._size = size
+        self._telling = telling
+        self._begun = time.monotonic()
 
-    for setting in ("synchronous_commit = off", "work_mem = '256MB'", "maintenance_work_mem = '512MB'", "jit = off"):
-        await connection.execute(f"SET {setting}")
-    (operator,) = await connection.fetch(
-        "INSERT INTO accounts (id, username, path, is_reseller, password_hash) OVERRIDING SYSTEM VALUE "
-        "VALUES (1, 'operator', '{1}', true, '') RETURNING id"
-    )
-    assert operator["id"] == OPERATOR
-    await connection.execute(_TREE.replace("$1", str(size.accounts)))
-    await connection.execute("ANALYZE plan")
-    await run("accounts", _ACCOUNTS)
-    await connection.execute("ANALYZE accounts")
-    months = [size.since()]
-    while months[-1] < month_of(size.now):
-        months.append(next_month(months[-1]))
-    starts = [datetime(month.year, month.month, 1, tzinfo=UTC) for month in [*months, next_month(months[-1])]]
-    await CallMonths().make_for(connection, starts)
-    part = max(1, size.calls // 20)
-    busy = _SPREAD + _RESELLERS + size.accounts // 2
-    for table in _KEYED:
-        await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT pk_{table}")
-    for first in range(1, size.calls + 1, part):
-        last = min(size.calls, first + part - 1)
-        await run(f"calls to {last:,}", _CALLS, first, starts[0], size.now, size.accounts, busy, size.calls, last)
-    await run("call keys", _KEYS)
-    for since, until in pairwise(starts):
-        await run(f"charges of {since:%Y-%m}", _CHARGES, since, until)
-        await run(f"usage of {since:%Y-%m}", _USAGE, since, until)
-    for table, key in _KEYED.items():
-        await run(f"key of {table}", f"ALTER TABLE {table} ADD CONSTRAINT pk_{table} PRIMARY KEY ({key})")
-    for statement in _AFTER:
-        await run(statement.split("(")[0], statement)
-    await run("vacuum", "VACUUM ANALYZE")
+    async def fill(self) -> None:
+        """All of it."""
+        await self.fill_tree()
+        await self.fill_calls()
+        await self.finish()
+
+    async def fill_tree(self) -> None:
+        """Who there is."""
+        await self._settle()
+        await self._run(
+            "operator",
+            "INSERT INTO accounts (id, username, path, is_reseller, password_hash) OVERRIDING SYSTEM VALUE "
+            f"VALUES ({OPERATOR}, 'operator', '{{{OPERATOR}}}', true, '')",
+        )
+        await self._run("plan", _TREE.replace("$1", str(self._size.accounts)))
+        await self._run("plan", "ANALYZE plan")
+        await self._run("accounts", _ACCOUNTS)
+        await self._run("accounts", "ANALYZE accounts")
+
+    async def fill_calls(self) -> None:
+        """What was called, with keys, charges and usage."""
+        await self._settle()
+        size = self._size
+        starts = [month_bounds(month)[0] for month in size.months_of_calls()]
+        starts.append(month_bounds(month_of(size.now))[1])
+        await CallMonths().make_for(self._connection, starts)
+        for table in _KEYED:
+            await self._run(f"no key of {table}", f"ALTER TABLE {table} DROP CONSTRAINT pk_{table}")
+        part = max(1, size.calls // 20)
+        busy = _SPREAD + _RESELLERS + size.accounts // 2
+        for first in range(1, size.calls + 1, part):
+            last = min(size.calls, first + part - 1)
+            arguments = first, starts[0], size.now, size.accounts, busy, size.calls, last
+            await self._run(f"calls to {last:,}", _CALLS, *arguments)
+        await self._run("call keys", _KEYS)
+        for since, until in pairwise(starts):
+            await self._run(f"charges of {since:%Y-%m}", _CHARGES, since, until)
+            await self._run(f"usage of {since:%Y-%m}", _USAGE, since, until)
+        for table, key in _KEYED.items():
+            await self._run(f"key of {table}", f"ALTER TABLE {table} ADD CONSTRAINT pk_{table} PRIMARY KEY ({key})")
+
+    async def finish(self) -> None:
+        """Credit, balances, counts and rates: what follows from all that."""
+        await self._settle()
+        for statement in _AFTER:
+            await self._run(statement.split("(")[0], statement)
+        await self._run("vacuum", "VACUUM ANALYZE")
+
+    async def _settle(self) -> None:
+        for setting in ("synchronous_commit = off", "work_mem = '256MB'", "maintenance_work_mem = '512MB'"):
+            await self._connection.execute(f"SET {setting}")
+
+    async def _run(self, words: str, statement: str, *arguments: Any) -> None:
+        await self._connection.execute(statement, *arguments)
+        if self._telling:
+            print(f"{time.monotonic() - self._begun:7.0f} s  {words}", file=sys.stderr, flush=True)
 
 
 async def _make(folder: Path, size: Size) -> None:
@@ -204,7 +226,7 @@ async def _make(folder: Path, size: Size) -> None:
         await migrate(url)
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
         try:
-            await fill(connection, size, say=lambda text: print(text, file=sys.stderr, flush=True))
+            await Filler(connection, size, telling=True).fill()
             print(await connection.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))"))
         finally:
             await connection.close()
