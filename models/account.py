@@ -58,6 +58,7 @@ class Account(Base):
         Index("ix_accounts_parent_id_username", parent_id, func.lower(username), id),
         Index("ix_accounts_parent_id_id", parent_id, id),
         Index("ix_accounts_path", path, unique=True),
+        Index("ix_accounts_resellers", parent_id, func.lower(username), id, postgresql_where=text("is_reseller")),
         # Parts of usernames, of the customers of one account and of everybody.
         Index(
             "ix_accounts_username_parts",

@@ -46,6 +46,8 @@ class Call(Base):
 
     __table_args__ = (
         Index("ix_calls_unrated", "started_at", "call_no", postgresql_where=text("status = 'UNRATED'")),
+        # Numbers by their beginnings, whatever the collation.
+        Index("ix_calls_number", "number", postgresql_ops={"number": "text_pattern_ops"}),
         {"postgresql_partition_by": "RANGE (started_at)"},
     )
 

@@ -55,8 +55,11 @@ Read = Callable[[RequestContext], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
-class _Reads:
-    """Who looks, and at what."""
+class Reads:
+    """Who looks, and at what.
+
+    Names say what there is in the large database; a smaller one has less of everything.
+    """
 
     middle: int
     busy: int
@@ -213,18 +216,18 @@ async def run(url: str, *, rounds: int, only: str = "") -> Report:
                     text("SELECT id, username FROM accounts WHERE id % 9973 = 17 AND NOT is_reseller")
                 )
             ).all()
-        reads = _Reads(
+        reads = Reads(
             int(middle or OPERATOR),
             int(busy or OPERATOR),
             [row.id for row in leaves],
             [row.username for row in leaves],
             datetime.now(UTC),
         )
-        named = reads.all() | await reads.far(lambda: _context(services))
+        named = reads.all() | await reads.far(lambda: context_of(services))
         latencies_s: dict[str, list[float]] = {name: [] for name in named if only in name}
         for number in range(rounds + 6):
             for name in latencies_s:
-                context = _context(services)
+                context = context_of(services)
                 begun = time.perf_counter()
                 await named[name](context)
                 # The first few plan the statement and fill the memory.
@@ -238,7 +241,8 @@ def _row(name: str, latencies_s: list[float]) -> Row:
     return {"what": name, "p50 ms": statistics.median(latencies_s) * 1000, "p95 ms": found[-1] * 1000}
 
 
-def _context(services: Services) -> RequestContext:
+def context_of(services: Services) -> RequestContext:
+    """A request of the operator."""
     viewer = Viewer(OPERATOR, "operator", (OPERATOR,), True, frozenset(Scope), None)
     return RequestContext(services=services, viewer=viewer)
 

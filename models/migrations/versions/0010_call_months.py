@@ -28,6 +28,7 @@ def upgrade() -> None:
         _make(table, more_of_key, indexes, "PARTITION BY RANGE (started_at)")
         _make_months(table)
         _take_over(table)
+    op.execute("CREATE INDEX ix_calls_number ON calls (number text_pattern_ops)")
     op.create_table(
         "closed_months",
         sa.Column("month", sa.Date(), nullable=False),
@@ -66,6 +67,12 @@ def upgrade() -> None:
         "SELECT above, count(*) FILTER (WHERE above = parent_id), count(*) - 1 "
         "FROM accounts CROSS JOIN LATERAL unnest(path) AS above GROUP BY above"
     )
+    op.create_index(
+        "ix_accounts_resellers",
+        "accounts",
+        ["parent_id", sa.text("lower(username)"), "id"],
+        postgresql_where=sa.text("is_reseller"),
+    )
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
     op.execute(
@@ -77,6 +84,7 @@ def downgrade() -> None:
     if op.get_bind().scalar(sa.text("SELECT EXISTS (SELECT FROM closed_months)")):
         raise RuntimeError("months have been closed: their calls cannot be brought back")
     op.drop_index("ix_accounts_username_parts", table_name="accounts")
+    op.drop_index("ix_accounts_resellers", table_name="accounts")
     # The extensions stay: they may have been there before.
     op.drop_table("account_counts")
     op.drop_table("closed_usage")
