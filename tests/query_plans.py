@@ -45,8 +45,8 @@ async def plan(connection: "asyncpg.Connection[Any]", statement: str, parameters
 
 
 def scanned_whole(node: dict[str, Any]) -> set[str]:
-    """The tables that the plan reads from one end to the other, months by the name of their table."""
-    found = {_named(node["Relation Name"])} if node["Node Type"] == "Seq Scan" else set()
+    """The tables that the plan reads from one end to the other; of a month, the monthly table."""
+    found = {_MONTH.sub(r"\1", node["Relation Name"])} if node["Node Type"] == "Seq Scan" else set()
     return found.union(*map(scanned_whole, node.get("Plans", ())))
 
 

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
-from models.database import Database, driver_connection
+from models.database import Database
 from resolvers.account_directory import AccountDirectory
 from resolvers.context import Services
 from tests.benchmarks.big_database import Filler, Size
@@ -76,13 +76,13 @@ async def plans_of(url: str, name: str) -> list[dict[str, Any]]:
     db = Database(url)
     # Only what reads need: nothing else is to ask anything meanwhile.
     services = cast("Services", SimpleNamespace(db=db, directory=AccountDirectory(db)))
+    connection = await connect(url)
     try:
         async with recorded(db) as statements:
             await _READS.all()[name](context_of(services))
-        async with db.transaction() as tx:
-            connection = await driver_connection(tx)
-            return [await plan(connection, *one) for one in statements if one[0].startswith(("SELECT", "WITH"))]
+        return [await plan(connection, *one) for one in statements if one[0].startswith(("SELECT", "WITH"))]
     finally:
+        await connection.close()
         await db.close()
 
 
