@@ -28,7 +28,7 @@ from server.embedded_postgres import EmbeddedPostgres
 OPERATOR, WIDE, CHAIN = 1, 2, 3
 # The chain goes on to the deepest level; its last account is a customer.
 _CHAIN_LEVELS = 11
-_SPREAD = 14
+_SPREAD = MIDDLE = 14
 _RESELLERS = 1000
 _CREDIT_UNITS = 100_000_000_000
 PREFIXES = 10_000

@@ -12,8 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -40,14 +41,23 @@ from resolvers.rates import RateFilter, rates_of_path, rates_page_request
 from server.embedded_postgres import EmbeddedPostgres
 from server.services import open_services
 from server.settings import Settings
-from tests.benchmarks.big_database import CHAIN, OPERATOR, WIDE
+from tests.benchmarks.big_database import CHAIN, MIDDLE, OPERATOR, WIDE
+from tests.benchmarks.machine import CpuMeter, cpu_s_of_children, cpu_s_of_client, parent_of
 from tests.benchmarks.report import Report, Row
 
 _NOTES = (
     "In process: no HTTP, no GraphQL. One read at a time, everything in memory or in the page cache.",
     "p95 is over rounds of the same read by turns; of `any leaf` over different accounts.",
+    "CPU is processor time in ms of PostgreSQL's backends and of this process: what a read takes where nobody else "
+    "wants the processor.",
 )
 _FAR = 1000
+_UNCOUNTED = 6
+_LEAVES = text("SELECT id, username FROM accounts WHERE id % 9973 = 17 AND NOT is_reseller")
+_BUSY = text(
+    "SELECT account_id FROM usage_days JOIN account_counts USING (account_id) WHERE customers = 0 "
+    "AND day = (SELECT max(day) FROM usage_days WHERE account_id = 1) ORDER BY calls DESC LIMIT 1"
+)
 _FIRST = {"first": None, "after": None, "last": None, "before": None}
 _NO_FILTER = AccountFilter()
 
@@ -199,46 +209,47 @@ async def run(url: str, *, rounds: int, only: str = "") -> Report:
     """Measure every read by turns."""
     async with open_services(Settings(), url) as services:
         async with services.db.read() as connection:
-            middle = await connection.scalar(
-                text(
-                    "SELECT account_id FROM account_counts WHERE descendants BETWEEN 500 AND 20000 AND account_id > 20 "
-                    "ORDER BY descendants DESC LIMIT 1"
-                )
-            )
-            busy = await connection.scalar(
-                text(
-                    "SELECT account_id FROM usage_days JOIN account_counts USING (account_id) WHERE customers = 0 "
-                    "AND day > now() - interval '7 days' GROUP BY 1 ORDER BY sum(calls) DESC LIMIT 1"
-                )
-            )
-            leaves = (
-                await connection.execute(
-                    text("SELECT id, username FROM accounts WHERE id % 9973 = 17 AND NOT is_reseller")
-                )
-            ).all()
-        reads = Reads(
-            int(middle or OPERATOR),
-            int(busy or OPERATOR),
-            [row.id for row in leaves],
-            [row.username for row in leaves],
-            datetime.now(UTC),
-        )
-        named = reads.all() | await reads.far(lambda: context_of(services))
-        latencies_s: dict[str, list[float]] = {name: [] for name in named if only in name}
-        for number in range(rounds + 6):
-            for name in latencies_s:
+            leaves = (await connection.execute(_LEAVES)).all()
+            busy = await connection.scalar(_BUSY)
+            pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+        reads = Reads(MIDDLE, busy, [row.id for row in leaves], [row.username for row in leaves], datetime.now(UTC))
+        named = {name: read for name, read in reads.all().items() if only in name}
+        if not only or only.startswith("page"):
+            named |= await reads.far(lambda: context_of(services))
+        meter = CpuMeter({"postgres": partial(cpu_s_of_children, parent_of(pid)), "client": cpu_s_of_client})
+        figures: dict[str, list[_Figure]] = {name: [] for name in named}
+        for number in range(_UNCOUNTED + rounds):
+            for name, read in named.items():
                 context = context_of(services)
+                meter.start()
                 begun = time.perf_counter()
-                await named[name](context)
-                # The first few plan the statement and fill the memory.
-                if number >= 6:
-                    latencies_s[name].append(time.perf_counter() - begun)
-    return Report("reads", "Pages of a large installation", [_row(*one) for one in latencies_s.items()], _NOTES)
+                await read(context)
+                taken_s = time.perf_counter() - begun
+                # The first few plan their statements and fill the memory.
+                if number >= _UNCOUNTED:
+                    figures[name].append(_Figure(taken_s, **meter.taken_s()))
+    return Report("reads", "Pages of a large installation", [_row(*one) for one in figures.items()], _NOTES)
 
 
-def _row(name: str, latencies_s: list[float]) -> Row:
-    found = statistics.quantiles(latencies_s, n=20, method="inclusive")
-    return {"what": name, "p50 ms": statistics.median(latencies_s) * 1000, "p95 ms": found[-1] * 1000}
+class _Figure(NamedTuple):
+    """Seconds of one read: by the clock, and of the processor."""
+
+    taken: float
+    postgres: float
+    client: float
+
+
+def _row(name: str, figures: list[_Figure]) -> Row:
+    taken = [figure.taken for figure in figures]
+    cpu = [figure.postgres + figure.client for figure in figures]
+    return {
+        "what": name,
+        "p50 ms": statistics.median(taken) * 1000,
+        "p95 ms": statistics.quantiles(taken, n=20, method="inclusive")[-1] * 1000,
+        "CPU p50": statistics.median(cpu) * 1000,
+        "CPU p95": statistics.quantiles(cpu, n=20, method="inclusive")[-1] * 1000,
+        "of it postgres": statistics.median([figure.postgres for figure in figures]) * 1000,
+    }
 
 
 def context_of(services: Services) -> RequestContext:
