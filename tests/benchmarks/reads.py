@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.tokens import Scope
 from resolvers.access import Viewer
@@ -35,7 +36,7 @@ from resolvers.accounts import visible_account_by_username
 from resolvers.calls import CallFilter, SortDirection, calls_page
 from resolvers.context import RequestContext, Services
 from resolvers.credit_transactions import transactions_of, transactions_page_request
-from resolvers.pages import Page, PageRequest
+from resolvers.pages import PageRequest
 from resolvers.prices import tables_of_path
 from resolvers.rates import RateFilter, rates_of_path, rates_page_request
 from server.embedded_postgres import EmbeddedPostgres
@@ -51,7 +52,6 @@ _NOTES = (
     "CPU is processor time in ms of PostgreSQL's backends and of this process: what a read takes where nobody else "
     "wants the processor.",
 )
-_FAR = 1000
 _UNCOUNTED = 6
 _LEAVES = text("SELECT id, username FROM accounts WHERE id % 9973 = 17 AND NOT is_reseller")
 _BUSY = text(
@@ -170,39 +170,43 @@ class Reads:
         page = PageRequest(chosen.order, 20)
         return lambda context: calls_page(context, account_id, chosen, page)
 
-    async def far(self, context: Callable[[], RequestContext]) -> dict[str, Read]:
-        """Page 1,000 of long lists."""
-        order = AccountOrder(AccountOrderField.USERNAME)
-        customers = account_page_request(CUSTOMERS, order, **_FIRST)
-        path = AccountOrder(AccountOrderField.PATH)
-        descendants = account_page_request(DESCENDANTS, path, **_FIRST)
-        calls, newest = PageRequest(CallFilter().order, 20), CallFilter()
-        transactions = transactions_page_request(**_FIRST)
-        lists: dict[str, tuple[PageRequest, Callable[[RequestContext, PageRequest], Awaitable[Page[Any]]]]] = {
-            "customers of 200,000 by USERNAME": (
-                customers,
-                lambda context, page: customers_of(context, WIDE, page, order, _NO_FILTER),
+    async def far(self, connection: AsyncConnection) -> dict[str, Read]:
+        """Page 1,000 of long lists: from where it begins."""
+        order, path = AccountOrder(AccountOrderField.USERNAME), AccountOrder(AccountOrderField.PATH)
+        newest = CallFilter()
+
+        async def thousandth(first: PageRequest, statement: str) -> PageRequest:
+            row = (await connection.execute(text(f"{statement} OFFSET {999 * first.size - 1} LIMIT 1"))).one()
+            return replace(first, position=tuple(tuple(value) if isinstance(value, list) else value for value in row))
+
+        customers = await thousandth(
+            account_page_request(CUSTOMERS, order, **_FIRST),
+            f"SELECT lower(username), id FROM accounts WHERE parent_id = {WIDE} ORDER BY 1, 2",
+        )
+        descendants = await thousandth(
+            account_page_request(DESCENDANTS, path, **_FIRST),
+            f"SELECT path FROM accounts WHERE path > '{{{OPERATOR}}}' ORDER BY path",
+        )
+        calls = await thousandth(
+            PageRequest(newest.order, 20),
+            f"SELECT started_at, call_no FROM charges WHERE account_id = {OPERATOR} ORDER BY 1 DESC, 2 DESC",
+        )
+        transactions = await thousandth(
+            transactions_page_request(**_FIRST),
+            f"SELECT created_at, id FROM credit_transactions WHERE account_id = {WIDE} ORDER BY 1 DESC, 2 DESC",
+        )
+        return {
+            "page 1,000: customers of 200,000 by USERNAME": lambda context: customers_of(
+                context, WIDE, customers, order, _NO_FILTER
             ),
-            "descendants of operator by PATH": (
-                descendants,
-                lambda context, page: descendants_of(context, OPERATOR, page, path, _NO_FILTER),
+            "page 1,000: descendants of operator by PATH": lambda context: descendants_of(
+                context, OPERATOR, descendants, path, _NO_FILTER
             ),
-            "calls of operator": (calls, lambda context, page: calls_page(context, OPERATOR, newest, page)),
-            "transactions of 20,000": (
-                transactions,
-                lambda context, page: transactions_of(context, WIDE, page, since=None, until=None),
+            "page 1,000: calls of operator": lambda context: calls_page(context, OPERATOR, newest, calls),
+            "page 1,000: transactions of 20,000": lambda context: transactions_of(
+                context, WIDE, transactions, since=None, until=None
             ),
         }
-        reads: dict[str, Read] = {}
-        for name, (first, read) in lists.items():
-            page = replace(first, size=100)
-            for _ in range(_FAR // 5):
-                found = await read(context(), page)
-                if found.has_next:
-                    page = replace(page, position=found.positions[-1])
-            thousandth = replace(first, position=page.position)
-            reads[f"page 1,000: {name}"] = lambda context, read=read, page=thousandth: read(context, page)  # type: ignore[misc]
-        return reads
 
 
 async def run(url: str, *, rounds: int, only: str = "") -> Report:
@@ -213,9 +217,9 @@ async def run(url: str, *, rounds: int, only: str = "") -> Report:
             busy = await connection.scalar(_BUSY)
             pid = await connection.scalar(text("SELECT pg_backend_pid()"))
         reads = Reads(MIDDLE, busy, [row.id for row in leaves], [row.username for row in leaves], datetime.now(UTC))
-        named = {name: read for name, read in reads.all().items() if only in name}
-        if not only or only.startswith("page"):
-            named |= await reads.far(lambda: context_of(services))
+        async with services.db.read() as connection:
+            everything = reads.all() | await reads.far(connection)
+        named = {name: read for name, read in everything.items() if only in name}
         meter = CpuMeter({"postgres": partial(cpu_s_of_children, parent_of(pid)), "client": cpu_s_of_client})
         figures: dict[str, list[_Figure]] = {name: [] for name in named}
         for number in range(_UNCOUNTED + rounds):
