@@ -108,14 +108,15 @@ async def audit(db: Database) -> AuditReport:
     """Compare the whole books in one REPEATABLE READ snapshot. Keeps months from being closed, and nothing else."""
     async with db.transaction() as tx:
         await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        # A month that is closed is gone for every snapshot, also for one that does not see its sums yet: as long as
-        # these are read none is closed. Before the snapshot, which begins with the first query.
-        await tx.execute(text(f"LOCK TABLE {', '.join(MONTHLY_TABLES)} IN ACCESS SHARE MODE"))
         # Millions of rows take their time, and this connection alone may have it.
         await tx.execute(text("SET LOCAL statement_timeout = 0"))
         await tx.execute(text("SET LOCAL work_mem = '64MB'"))
         # The driver itself, because only there a statement may be waited for longer than any request.
         connection = await driver_connection(tx)
+        # A month that is closed is gone for every snapshot, also for one that does not see its sums yet: as long as
+        # these are read none is closed. Before the snapshot, which begins with the first query.
+        tables = ", ".join(MONTHLY_TABLES)
+        await connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE", timeout=_STATEMENT_S_MAX)
 
         async def read(statement: str, *arguments: Any) -> list[asyncpg.Record]:
             return await connection.fetch(statement, *arguments, timeout=_STATEMENT_S_MAX)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +42,7 @@ from server.embedded_postgres import EmbeddedPostgres
 from server.services import open_services
 from server.settings import Settings
 from tests.benchmarks.big_database import CHAIN, MIDDLE, OPERATOR, WIDE
-from tests.benchmarks.machine import CpuMeter, cpu_s_of_children, cpu_s_of_client, parent_of
+from tests.benchmarks.machine import cpu_s_of_children, parent_of
 from tests.benchmarks.report import Report, Row
 
 _NOTES = (
@@ -220,18 +219,18 @@ async def run(url: str, *, rounds: int, only: str = "") -> Report:
         async with services.db.read() as connection:
             everything = reads.all() | await reads.far(connection)
         named = {name: read for name, read in everything.items() if only in name}
-        meter = CpuMeter({"postgres": partial(cpu_s_of_children, parent_of(pid)), "client": cpu_s_of_client})
+        postmaster = parent_of(pid)
         figures: dict[str, list[_Figure]] = {name: [] for name in named}
         for number in range(_UNCOUNTED + rounds):
             for name, read in named.items():
                 context = context_of(services)
-                meter.start()
-                begun = time.perf_counter()
+                postgres = cpu_s_of_children(postmaster)
+                client, begun = time.process_time(), time.perf_counter()
                 await read(context)
-                taken_s = time.perf_counter() - begun
+                taken, client = time.perf_counter() - begun, time.process_time() - client
                 # The first few plan their statements and fill the memory.
                 if number >= _UNCOUNTED:
-                    figures[name].append(_Figure(taken_s, **meter.taken_s()))
+                    figures[name].append(_Figure(taken, cpu_s_of_children(postmaster) - postgres, client))
     return Report("reads", "Pages of a large installation", [_row(*one) for one in figures.items()], _NOTES)
 
 
