@@ -8,6 +8,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.account_counts import count_account
 from billing.account_details import checked_details
 from billing.credit import CreditKind, book_credit
 from billing.errors import InvalidAmount, NotAReseller, NotFound, TreeTooDeep, UsernameTaken
@@ -42,6 +43,7 @@ async def create_operator(tx: AsyncConnection, *, username: str, password_hash: 
         await tx.execute(update(RateList).where(RateList.is_base).values(owner_id=account_id).returning(RateList.id))
     ).scalar_one()
     await tx.execute(insert(AccountState).values(account_id=account_id, rate_list_id=base_id, credit_limit_units=None))
+    await count_account(tx, account_id=account_id, parent_path=())
     return account_id
 
 
@@ -112,6 +114,7 @@ async def create_customer(
         )
     if promised:
         await check_promises(tx, reseller_id=reseller_id, path=("credit",))
+    await count_account(tx, account_id=account_id, parent_path=parent.path)
     kind = "Reseller" if is_reseller else "Customer"
     return CreatedAccount(account_id, full_name, f"{kind} created: {full_name}")
 

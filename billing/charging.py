@@ -16,9 +16,11 @@ import asyncpg
 
 from billing import balances, call_store, hold_store, limit_store
 from billing.call_batch import CallBatch
+from billing.call_months import CallMonths
 from billing.call_rows import CallRows, RowMaker
 from billing.call_store import CallNumbers
 from billing.charge_order import Booked, ChargeOrder, Outcome
+from billing.closed_calls import closed_refusal, find_closed_calls
 from billing.errors import Refusal
 from billing.hold_order import (
     DEFAULT_HOLD_RULES,
@@ -65,6 +67,7 @@ class ChargingEngine:
         self._price_book = price_book
         self._rules = rules
         self._call_numbers = CallNumbers()
+        self._months = CallMonths()
         self._selections: dict[int, int] = {}
         self._epoch = 0
         self._operator_id: int | None = None
@@ -75,7 +78,18 @@ class ChargingEngine:
         A ``callId`` that is booked already, or comes twice in the batch, changes nothing the second time: its call
         is answered as a duplicate, or IDEMPOTENCY_CONFLICT where the content differs.
         """
-        finished = _only_finished_calls(orders)
+        try:
+            return await self._apply(connection, orders)
+        except asyncpg.CheckViolationError:
+            # A month was closed that this process took for open: the second time it is seen.
+            self._months.forget()
+            return await self._apply(connection, orders)
+
+    async def _apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]) -> list[Answer]:
+        closed = await self._months.make_for(
+            connection, [order.started_at for order in orders if isinstance(order, ChargeOrder)]
+        )
+        finished = [] if closed else _only_finished_calls(orders)
         account_ids = {account_id for order in orders for account_id in _path_of(order)}
         account_ids.add(await self._operator(connection))
         pricing = await self._early_pricing(connection, account_ids)
@@ -163,6 +177,8 @@ class ChargingEngine:
         holds = await hold_store.due_holds(connection) if kept.due_holds else {}
         holds.update(await hold_store.find_holds(connection, call_ids) if kept.holds else {})
         states, pricing = await self._lock_also(connection, holds.values(), states, pricing)
+        await self._months.see_closed(connection)
+        closed_calls = await find_closed_calls(connection, call_ids) if kept.calls and self._months.closed else {}
         batch = CallBatch(
             now=max(state["now"] for state in states),
             rules=self._rules,
@@ -179,7 +195,11 @@ class ChargingEngine:
             else {},
         )
         batch.expire()
-        answers = [_carry_out(batch, order) for order in orders]
+        answers = [
+            closed_refusal(order, batch, self._months.closed, closed_calls) or _carry_out(batch, order)
+            for order in orders
+        ]
+        await self._months.make_for(connection, [call.started_at for call, _ in batch.new_calls])
         await self._write(connection, batch)
         return answers
 

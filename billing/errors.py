@@ -9,7 +9,7 @@
     ├── rates           NO_RATE  INVALID_RATE  RATE_LIST_IN_USE
     ├── offers          INVALID_OFFER  PRICE_TOO_LOW  OFFER_CLOSED
     └── calls           INVALID_NUMBER  INVALID_CALL  CALL_ENDED  LIMIT_REACHED  CALL_FAILED
-                        NOTHING_TO_REFUND
+                        NOTHING_TO_REFUND  MONTH_CLOSED
 
 A refusal raised inside a transaction rolls all of it back. It becomes an entry of a payload's ``errors``; not signed
 in, not allowed at all, too costly, and bugs are no refusals: those are top-level errors.
@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     INVALID_OFFER = "INVALID_OFFER"
     PRICE_TOO_LOW = "PRICE_TOO_LOW"
     OFFER_CLOSED = "OFFER_CLOSED"
+    MONTH_CLOSED = "MONTH_CLOSED"
 
 
 class Refusal(Exception):
@@ -240,3 +241,9 @@ class NothingToRefund(Refusal):
     """Nobody was charged for the call: it has no rate, was never answered, or cost nothing."""
 
     code = ErrorCode.NOTHING_TO_REFUND
+
+
+class MonthClosed(Refusal):
+    """The call is in the books, in a month that is closed: nothing about it changes, and its details are gone."""
+
+    code = ErrorCode.MONTH_CLOSED

@@ -21,6 +21,7 @@ from billing.call_adjustments import (
     read_charged_calls,
     write_adjustments,
 )
+from billing.call_months import closed_refusal_between
 from billing.price_book import PriceBook
 from billing.rating import Price, price_path
 from billing.rerated_call import Finding, Rerated, is_rerated, rerate
@@ -108,9 +109,10 @@ async def rerate_step(
     """Rerate the calls of the scope that come next after ``after`` (None: from the start), at most 200.
 
     Each is rated by its start with the rates and the selected lists of now. Without an author it is a dry run, which
-    changes and locks nothing. Calls are charged below zero if need be.
+    changes and locks nothing. Calls are charged below zero if need be. Raises: MonthClosed: a month of the scope is.
     """
     async with database.charging_connection() as connection:
+        await _refuse_closed(connection, scope)
         found = await connection.fetch(
             _NEXT_UNRATED_CALLS if scope.unrated_only else _NEXT_CALLS,
             scope.account_id,
@@ -130,7 +132,7 @@ async def rerate_step(
             wrong = [item.adjustment.before for item in rerated if item.adjustment is not None]
             if wrong:
                 settled = [item for item in rerated if item.adjustment is None]
-                rerated = settled + await _apply(connection, price_book, wrong, author_id)
+                rerated = settled + await _apply(connection, price_book, scope, wrong, author_id)
     last = rows[-1] if len(found) > len(rows) else None
     return RerateStep(
         len(rows),
@@ -140,12 +142,24 @@ async def rerate_step(
     )
 
 
+async def _refuse_closed(connection: "asyncpg.Connection[Any]", scope: RerateScope) -> None:
+    closed = await closed_refusal_between(connection, scope.since, scope.until)
+    if closed is not None:
+        closed.path = ("since",)
+        raise closed
+
+
 async def _apply(
-    connection: "asyncpg.Connection[Any]", price_book: PriceBook, wrong: Sequence[ChargedCall], author_id: int
+    connection: "asyncpg.Connection[Any]",
+    price_book: PriceBook,
+    scope: RerateScope,
+    wrong: Sequence[ChargedCall],
+    author_id: int,
 ) -> list[Rerated]:
     """Rerate these calls behind the lock, where neither they nor anybody's list or credit can change; write it."""
     async with connection.transaction():
         states = await balances.lock_states(connection, {level for charged in wrong for level in charged.path})
+        await _refuse_closed(connection, scope)
         calls = await read_charged_calls(
             connection,
             [CallPlace(charged.call.account_id, charged.call.started_at, charged.call.call_no) for charged in wrong],

@@ -58,6 +58,15 @@ class Account(Base):
         Index("ix_accounts_parent_id_username", parent_id, func.lower(username), id),
         Index("ix_accounts_parent_id_id", parent_id, id),
         Index("ix_accounts_path", path, unique=True),
+        Index("ix_accounts_resellers", parent_id, func.lower(username), id, postgresql_where=text("is_reseller")),
+        # Parts of usernames, of the customers of one account and of everybody.
+        Index(
+            "ix_accounts_username_parts",
+            parent_id,
+            func.lower(username).label("username_folded"),
+            postgresql_using="gin",
+            postgresql_ops={"username_folded": "gin_trgm_ops"},
+        ),
         CheckConstraint("path[cardinality(path)] = id", name="path_ends_with_id"),
     )
 
@@ -86,3 +95,18 @@ class AccountState(Base):
         # Room on each page for the new versions of its rows, so that an update touches no index.
         {"postgresql_with": {"fillfactor": "50"}},
     )
+
+
+class AccountCount(Base):
+    """How many accounts are below one: direct customers, and all at any depth. Written with each new account.
+
+    Counting a million accounts takes a tenth of a second, each time that somebody looks.
+    """
+
+    __tablename__ = "account_counts"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True, autoincrement=False)
+    customers: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    descendants: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)

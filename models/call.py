@@ -44,7 +44,12 @@ class Call(Base):
     overdrawn: Mapped[bool] = mapped_column(server_default=text("false"))
     booked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
-    __table_args__ = (Index("ix_calls_unrated", "started_at", "call_no", postgresql_where=text("status = 'UNRATED'")),)
+    __table_args__ = (
+        Index("ix_calls_unrated", "started_at", "call_no", postgresql_where=text("status = 'UNRATED'")),
+        # Numbers by their beginnings, whatever the collation.
+        Index("ix_calls_number", "number", postgresql_ops={"number": "text_pattern_ops"}),
+        {"postgresql_partition_by": "RANGE (started_at)"},
+    )
 
 
 class Charge(Base):
@@ -64,6 +69,8 @@ class Charge(Base):
     amount_units: Mapped[int] = mapped_column(BigInteger)
     price_per_minute_e8: Mapped[int | None] = mapped_column(BigInteger)
     billed_s: Mapped[int] = mapped_column(Integer)
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (started_at)"},)
 
 
 class UsageDay(Base):

@@ -33,3 +33,5 @@ class CallAdjustment(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     created_by_id: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (started_at)"},)

@@ -1,11 +1,12 @@
 """Every table, by name: importing this module fills the metadata that migrations are compared with."""
 
-from models.account import Account, AccountState
+from models.account import Account, AccountCount, AccountState
 from models.base import Base
 from models.branding import Branding
 from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
 from models.call_adjustment import CallAdjustment
 from models.call_limits import CallLimits
+from models.call_month import ClosedMonth, ClosedUsage
 from models.credit import CreditTransaction, IdempotencyKey
 from models.hold import EarlyEnd, Hold
 from models.low_balance import LowBalanceNotice, LowBalanceWatch
@@ -16,6 +17,7 @@ from models.token import Token
 __all__ = [
     "CALL_NO_BLOCK",
     "Account",
+    "AccountCount",
     "AccountState",
     "Base",
     "Branding",
@@ -24,6 +26,8 @@ __all__ = [
     "CallKey",
     "CallLimits",
     "Charge",
+    "ClosedMonth",
+    "ClosedUsage",
     "CreditTransaction",
     "EarlyEnd",
     "Hold",

@@ -6,10 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute
 
-from models.tables import Account, UsageDay
-from resolvers.account_lists import below
+from models.tables import AccountCount, UsageDay
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput
 
@@ -31,13 +30,7 @@ async def customer_count(context: RequestContext, account_id: int) -> int:
     """How many direct customers the account has."""
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, int]:
-        statement = (
-            select(Account.parent_id, func.count())
-            .where(Account.parent_id.in_(account_ids))
-            .group_by(Account.parent_id)
-        )
-        async with context.services.db.read() as connection:
-            return {row[0]: row[1] for row in await connection.execute(statement) if row[0] is not None}
+        return await _counts(context, AccountCount.customers, account_ids)
 
     return await context.loaders.loader("customer_count", load_many).load(account_id) or 0
 
@@ -46,13 +39,19 @@ async def descendant_count(context: RequestContext, account_id: int) -> int:
     """How many accounts are below, at any depth."""
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, int]:
-        top = aliased(Account, name="top")
-        counted = select(func.count()).select_from(Account).where(below(Account.path, top)).correlate(top)
-        statement = select(top.id, counted.scalar_subquery()).where(top.id.in_(account_ids))
-        async with context.services.db.read() as connection:
-            return {row[0]: row[1] for row in await connection.execute(statement)}
+        return await _counts(context, AccountCount.descendants, account_ids)
 
     return await context.loaders.loader("descendant_count", load_many).load(account_id) or 0
+
+
+async def _counts(
+    context: RequestContext, count: InstrumentedAttribute[int], account_ids: Sequence[int]
+) -> dict[int, int]:
+    async with context.services.db.read() as connection:
+        rows = await connection.execute(
+            select(AccountCount.account_id, count).where(AccountCount.account_id.in_(account_ids))
+        )
+        return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """The audit: every figure that is kept is worked out again from the rows it stands for, and compared.
 
-    balance          credit transactions - charges
+    balance          credit transactions - charges; of closed months the sum that was kept of them
     held             what is set aside on its level by the holds of calls that run, none of which has ended
     usage of a day   the account's charges of that day, with the talked time of their calls
     calls            one key each, and one charge on each level of the caller's path; the last is the call's own amount
     balance after    the account's balance before it + its amount, less what calls may have taken in between
     purchases        the price, the running total and the bonus by their terms; the credit and the bonus were booked
     adjustments      each goes on from the one before it, and the last left the charge as it is; a refund is the end
-    tree             a path is the parent's and the own id; a username ends with the parent's bare name
+    closed months    the running usage is the sum that was kept, and each call still has its key
+    tree             a path is the parent's and the own id; a username ends with the parent's bare name; as many
+                     accounts are below each as is kept
 
 It reads one snapshot, so it may run while calls are charged, and changes nothing.
 """
@@ -21,6 +23,7 @@ import asyncpg
 from sqlalchemy import text
 
 from billing.money import format_money, format_payment, format_rate
+from models.call_month import MONTHLY_TABLES
 from models.database import Database, driver_connection
 from resolvers.audit_adjustments import ADJUSTMENTS
 from resolvers.audit_purchases import PURCHASES
@@ -46,10 +49,11 @@ class Check(StrEnum):
     PURCHASE_TOTAL = "PURCHASE_TOTAL"  # id of the purchase
     PURCHASE_TO_PAY = "PURCHASE_TO_PAY"  # id of the purchase
     SOLD_WITHOUT_PURCHASE = "SOLD_WITHOUT_PURCHASE"  # id of the credit transaction
-    USAGE_CALLS = "USAGE_CALLS"  # UTC day
-    USAGE_DURATION = "USAGE_DURATION"  # UTC day
-    USAGE_CHARGED = "USAGE_CHARGED"  # UTC day
-    USAGE_REFUNDED = "USAGE_REFUNDED"  # UTC day
+    USAGE_CALLS = "USAGE_CALLS"  # UTC day, or a closed month
+    USAGE_DURATION = "USAGE_DURATION"  # UTC day, or a closed month
+    USAGE_CHARGED = "USAGE_CHARGED"  # UTC day, or a closed month
+    USAGE_REFUNDED = "USAGE_REFUNDED"  # UTC day, or a closed month
+    CLOSED_CALL_KEYS = "CLOSED_CALL_KEYS"  # calls of closed months, and their keys
     CALL_KEY = "CALL_KEY"  # callId
     KEY_WITHOUT_CALL = "KEY_WITHOUT_CALL"  # callId
     CHARGE_ROWS = "CHARGE_ROWS"  # callId
@@ -66,6 +70,8 @@ class Check(StrEnum):
     PATH = "PATH"
     USERNAME = "USERNAME"
     RESELLER = "RESELLER"
+    CUSTOMER_COUNT = "CUSTOMER_COUNT"
+    DESCENDANT_COUNT = "DESCENDANT_COUNT"
     STATE = "STATE"
 
 
@@ -109,7 +115,7 @@ class AuditReport:
 
 
 async def audit(db: Database) -> AuditReport:
-    """Compare the whole books in one REPEATABLE READ snapshot. Takes no locks."""
+    """Compare the whole books in one REPEATABLE READ snapshot. Keeps months from being closed, and nothing else."""
     async with db.transaction() as tx:
         await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         # Millions of rows take their time, and this connection alone may have it.
@@ -117,6 +123,10 @@ async def audit(db: Database) -> AuditReport:
         await tx.execute(text("SET LOCAL work_mem = '64MB'"))
         # The driver itself, because only there a statement may be waited for longer than any request.
         connection = await driver_connection(tx)
+        # A month that is closed is gone for every snapshot, also for one that does not see its sums yet: as long as
+        # these are read none is closed. Before the snapshot, which begins with the first query.
+        tables = ", ".join(MONTHLY_TABLES)
+        await connection.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE", timeout=_STATEMENT_S_MAX)
 
         async def read(statement: str, *arguments: Any) -> list[asyncpg.Record]:
             return await connection.fetch(statement, *arguments, timeout=_STATEMENT_S_MAX)

@@ -1,6 +1,6 @@
 """The audit's statement on what has changed about the charges of calls; see `resolvers.audit_statements`."""
 
-from resolvers.audit_statements import of_each_check
+from resolvers.audit_statements import GONE, MONTH_OF_DAY, of_each_check
 
 # A refund is the end: nothing is paid after it, and nothing changes any more.
 _CHAINS = """
@@ -24,7 +24,7 @@ refunded AS (
 """
 
 # What was paid before the first change is known only of a call that had no price: nothing.
-_DIFFERENCES = """
+_DIFFERENCES = f"""
 SELECT 'ADJUSTMENT', account_id, CAST(id AS text),
        CASE WHEN kind = 'REFUND' THEN 0
             WHEN is_first THEN CASE WHEN price_per_minute_before_e8 IS NULL THEN amount_units
@@ -50,8 +50,9 @@ FROM last WHERE billed_after_s IS DISTINCT FROM billed_s
 UNION ALL
 SELECT 'USAGE_REFUNDED', account_id, CAST(day AS text), CAST(COALESCE(refunded.units, 0) AS bigint), NULL,
        COALESCE(usage_days.refunded_units, 0)
-FROM refunded FULL JOIN usage_days USING (account_id, day)
+FROM refunded FULL JOIN (SELECT * FROM usage_days WHERE {MONTH_OF_DAY} NOT IN {GONE}) AS usage_days
+USING (account_id, day)
 WHERE COALESCE(refunded.units, 0) <> COALESCE(usage_days.refunded_units, 0)
-"""
+"""  # noqa: S608 - constants
 
 ADJUSTMENTS = _CHAINS + of_each_check(_DIFFERENCES)

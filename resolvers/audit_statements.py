@@ -24,10 +24,15 @@ ORDER BY check_name, account_id, subject
 """  # noqa: S608 - both parts are constants of this file
 
 
+# The calls of months that are closed are gone; a month that is being closed is still whole.
+GONE = "(SELECT month FROM closed_months WHERE state <> 'CLOSING')"
+MONTH_OF_DAY = "CAST(date_trunc('month', CAST(day AS timestamp)) AS date)"
+_MONTH_OF_START = "CAST(date_trunc('month', started_at AT TIME ZONE 'UTC') AS date)"
+
 # A charge that names its call's customer, stands on that customer's path, and whose call exists, is a
 # different (call, level) from every other such charge, since (account, time, call number) is unique. So a customer's
 # calls have all their charges exactly when there are as many as calls times levels: no grouping by call is needed.
-_BOOKS = """
+_BOOKS = f"""
 WITH booked AS MATERIALIZED (
     SELECT GROUPING(charges.account_id, charges.customer_id) AS grouping_set,
            charges.account_id,
@@ -53,12 +58,20 @@ WITH booked AS MATERIALIZED (
         (charges.account_id, CAST(charges.started_at AT TIME ZONE 'UTC' AS date)), (charges.customer_id), ()
     )
 ),
+-- What the charges of closed months came to: their rows are gone.
+closed AS MATERIALIZED (
+    SELECT account_id, sum(own_calls) AS own_calls, sum(charged_units) AS charged_units,
+           sum(given_back_units) AS given_back_units
+    FROM closed_usage GROUP BY account_id
+),
 usage AS (
     SELECT account_id, day, charges AS calls, COALESCE(duration_s, 0) AS duration_s, amount_units AS charged_units
     FROM booked WHERE grouping_set = 1
 ),
 charged AS MATERIALIZED (
-    SELECT account_id, sum(charged_units) AS units FROM usage GROUP BY account_id
+    SELECT account_id, sum(charged_units) AS units
+    FROM (SELECT account_id, charged_units FROM usage UNION ALL SELECT account_id, charged_units FROM closed) AS parts
+    GROUP BY account_id
 ),
 kept AS MATERIALIZED (
     SELECT GROUPING(COALESCE(calls.account_id, keys.account_id)) AS is_total,
@@ -67,9 +80,19 @@ kept AS MATERIALIZED (
            count(keys.call_no) AS keys,
            count(*) FILTER (WHERE calls.call_no IS NULL OR keys.call_no IS NULL) AS unmatched
     FROM calls
-    FULL JOIN call_keys AS keys ON keys.account_id = calls.account_id AND keys.started_at = calls.started_at
+    FULL JOIN (SELECT * FROM call_keys WHERE {_MONTH_OF_START} NOT IN {GONE}) AS keys
+                                ON keys.account_id = calls.account_id AND keys.started_at = calls.started_at
                                AND keys.call_no = calls.call_no AND keys.call_id = calls.call_id
     GROUP BY GROUPING SETS ((COALESCE(calls.account_id, keys.account_id)), ())
+),
+closed_keys AS (
+    SELECT account_id, count(*) AS keys FROM call_keys
+    WHERE EXISTS {GONE} AND {_MONTH_OF_START} IN {GONE} GROUP BY account_id
+),
+closed_days AS (
+    SELECT account_id, {MONTH_OF_DAY} AS month, sum(calls) AS calls, sum(duration_s) AS duration_s,
+           sum(charged_units) AS charged_units, sum(refunded_units) AS refunded_units
+    FROM usage_days WHERE {MONTH_OF_DAY} IN {GONE} GROUP BY account_id, {MONTH_OF_DAY}
 ),
 held AS (
     SELECT level.account_id, sum(level.units) AS units
@@ -77,7 +100,12 @@ held AS (
     GROUP BY level.account_id
 ),
 given_back AS (
-    SELECT account_id, -sum(amount_units) AS units FROM call_adjustments WHERE amount_units < 0 GROUP BY account_id
+    SELECT account_id, sum(units) AS units
+    FROM (
+        SELECT account_id, -amount_units AS units FROM call_adjustments WHERE amount_units < 0
+        UNION ALL SELECT account_id, given_back_units FROM closed
+    ) AS parts
+    GROUP BY account_id
 ),
 refunds AS (
     SELECT customer_id, count(*) AS levels,
@@ -102,11 +130,11 @@ spent AS (
            COALESCE(units_max, credited_units) + COALESCE(given_back.units, 0) AS units_max
     FROM credit LEFT JOIN charged USING (account_id) LEFT JOIN given_back USING (account_id)
 )
-"""
+"""  # noqa: S608 - constants
 
 # What an account has spent between two credit transactions is only known to lie between nothing and all that it was
 # ever charged, less nothing or all that it was ever given back.
-_BOOKS_DIFFERENCES = """
+_BOOKS_DIFFERENCES = f"""
 SELECT 'BALANCE', account_id, NULL, COALESCE(credited.units, 0) - COALESCE(charged.units, 0), CAST(NULL AS numeric),
        CAST(state.balance_units AS numeric)
 FROM account_state AS state LEFT JOIN credited USING (account_id) LEFT JOIN charged USING (account_id)
@@ -117,13 +145,28 @@ FROM account_state AS state LEFT JOIN held USING (account_id)
 WHERE state.held_units <> COALESCE(held.units, 0)
 UNION ALL
 SELECT figure.check_name, account_id, CAST(day AS text), figure.expected, NULL, figure.found
-FROM usage FULL JOIN usage_days USING (account_id, day)
+FROM usage FULL JOIN (SELECT * FROM usage_days WHERE {MONTH_OF_DAY} NOT IN {GONE}) AS usage_days
+USING (account_id, day)
 CROSS JOIN LATERAL (VALUES
     ('USAGE_CALLS', COALESCE(usage.calls, 0), COALESCE(usage_days.calls, 0)),
     ('USAGE_DURATION', COALESCE(usage.duration_s, 0), COALESCE(usage_days.duration_s, 0)),
     ('USAGE_CHARGED', COALESCE(usage.charged_units, 0), COALESCE(usage_days.charged_units, 0))
 ) AS figure (check_name, expected, found)
 WHERE figure.expected <> figure.found
+UNION ALL
+SELECT figure.check_name, account_id, to_char(month, 'YYYY-MM'), figure.expected, NULL, figure.found
+FROM closed_usage AS closed FULL JOIN closed_days AS days USING (account_id, month)
+CROSS JOIN LATERAL (VALUES
+    ('USAGE_CALLS', COALESCE(closed.calls, 0), COALESCE(days.calls, 0)),
+    ('USAGE_DURATION', COALESCE(closed.duration_s, 0), COALESCE(days.duration_s, 0)),
+    ('USAGE_CHARGED', COALESCE(closed.charged_units, 0), COALESCE(days.charged_units, 0)),
+    ('USAGE_REFUNDED', COALESCE(closed.refunded_units, 0), COALESCE(days.refunded_units, 0))
+) AS figure (check_name, expected, found)
+WHERE figure.expected <> figure.found
+UNION ALL
+SELECT 'CLOSED_CALL_KEYS', account_id, NULL, COALESCE(closed.own_calls, 0), NULL, COALESCE(closed_keys.keys, 0)
+FROM closed FULL JOIN closed_keys USING (account_id)
+WHERE COALESCE(closed.own_calls, 0) <> COALESCE(closed_keys.keys, 0)
 UNION ALL
 SELECT 'BALANCE_AFTER', account_id, CAST(id AS text), units_min, units_max, balance_after_units
 FROM spent WHERE balance_after_units NOT BETWEEN units_min AND units_max
@@ -140,7 +183,7 @@ UNION ALL
 SELECT 'CHARGES_READ', NULL, NULL, NULL, NULL, charges FROM booked WHERE grouping_set = 3
 UNION ALL
 SELECT 'CALLS_READ', NULL, NULL, NULL, NULL, calls FROM kept WHERE is_total = 1
-"""
+"""  # noqa: S608 - constants
 
 # Only where customers are suspect: which of their calls it is.
 _CALLS_OF_SUSPECTS = """
@@ -171,7 +214,7 @@ calls_of_suspects AS MATERIALIZED (
 )
 """
 
-_CALLS_DIFFERENCES = """
+_CALLS_DIFFERENCES = f"""
 SELECT 'CHARGE_ROWS', account_id, subject, CASE WHEN call_id IS NULL THEN 0 ELSE COALESCE(levels, 0) END,
        CAST(NULL AS bigint), COALESCE(CASE WHEN call_id IS NULL THEN charges ELSE placed END, 0)
 FROM calls_of_suspects
@@ -201,11 +244,11 @@ WHERE call_id IS NOT NULL AND NOT EXISTS (
 UNION ALL
 SELECT 'KEY_WITHOUT_CALL', keys.account_id, keys.call_id, 0, NULL, 1
 FROM call_keys AS keys
-WHERE keys.account_id = ANY($1::bigint[]) AND NOT EXISTS (
+WHERE keys.account_id = ANY($1::bigint[]) AND {_MONTH_OF_START} NOT IN {GONE} AND NOT EXISTS (
     SELECT FROM calls
     WHERE (keys.call_id, keys.account_id, keys.started_at, keys.call_no)
         = (calls.call_id, calls.account_id, calls.started_at, calls.call_no))
-"""
+"""  # noqa: S608 - constants
 
 _TREE_DIFFERENCES = """
 SELECT 'PATH', account.id, NULL, CAST(parent.path || account.id AS text), NULL, CAST(account.path AS text)
@@ -225,6 +268,20 @@ UNION ALL
 SELECT 'STATE', account.id, NULL, 'a row of state', NULL, 'none'
 FROM accounts AS account LEFT JOIN account_state ON account_state.account_id = account.id
 WHERE account_state.account_id IS NULL
+UNION ALL
+SELECT figure.check_name, account_id, NULL, CAST(figure.expected AS text), NULL, CAST(figure.found AS text)
+FROM account_counts AS kept
+FULL JOIN (
+    SELECT accounts.parent_id AS account_id, count(*) AS customers,
+           sum(1 + COALESCE(below.descendants, 0)) AS descendants
+    FROM accounts LEFT JOIN account_counts AS below ON below.account_id = accounts.id
+    WHERE accounts.parent_id IS NOT NULL GROUP BY accounts.parent_id
+) AS counted USING (account_id)
+CROSS JOIN LATERAL (VALUES
+    ('CUSTOMER_COUNT', COALESCE(counted.customers, 0), COALESCE(kept.customers, 0)),
+    ('DESCENDANT_COUNT', COALESCE(counted.descendants, 0), COALESCE(kept.descendants, 0))
+) AS figure (check_name, expected, found)
+WHERE figure.expected <> figure.found
 UNION ALL
 SELECT 'HOLD_PATH', holds.account_id, holds.call_id, CAST(accounts.path AS text), NULL, CAST(holds.path AS text)
 FROM holds LEFT JOIN accounts ON accounts.id = holds.account_id

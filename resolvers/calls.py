@@ -1,23 +1,39 @@
 """Calls as the API reads them: by ``callId``, as pages of any account, and what each visible level paid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from sqlalchemy import ColumnElement, Select, Text, and_, any_, func, literal_column, select, text, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    any_,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from billing.charge_order import BookedCall, CallStatus
 from billing.errors import InvalidNumber
 from billing.phone_number import parse_number
 from billing.texts import is_storable
+from models.call_month import month_bounds
 from models.tables import Account, Call, CallKey, Charge
 from resolvers.access import AccountPath, visible_path
 from resolvers.accounts import visible_account
+from resolvers.call_spans import doubling_spans
 from resolvers.context import RequestContext
-from resolvers.pages import Page, PageRequest, page_of, pages_of_each
+from resolvers.pages import Page, PageRequest, keyset, page_of, pages_of_each
 from resolvers.request_errors import BadUserInput
 
 CALLS_PAGE_SIZE_MAX = 500
@@ -27,6 +43,9 @@ _CALL_COLUMNS = [getattr(Call, name) for name in BookedCall._fields]
 # The sort values of lists of calls.
 CALL_COLUMNS_SORTED = (Charge.started_at.expression, Charge.call_no.expression)
 CALL_SORT_KINDS = (datetime, int)
+
+_DAYS = text("SELECT min(day) AS first, max(day) AS last FROM usage_days WHERE account_id = :account_id")
+_INSTANT = timedelta(microseconds=1)
 
 _CHARGES = text(
     "SELECT charges.account_id, charges.started_at, charges.call_no, charges.amount_units, "
@@ -158,30 +177,6 @@ def select_call(call_id: Any) -> Select[*tuple[Any, ...]]:
     )
 
 
-def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[*tuple[Any, ...]]:
-    """The chosen calls of an account and of everything below it, in no order: the columns of `booked_call`, each call
-    beside the account's own charge."""
-    call = select(*_CALL_COLUMNS).where(
-        Call.account_id == Charge.customer_id, Call.started_at == Charge.started_at, Call.call_no == Charge.call_no
-    )
-    if chosen.number_prefix is not None:
-        call = call.where(Call.number.startswith(chosen.number_prefix))
-    if chosen.destination is not None:
-        call = call.where(func.strpos(func.lower(Call.destination), func.lower(chosen.destination)) > 0)
-    if chosen.status is not None:
-        call = call.where(Call.status == literal_column(f"'{chosen.status.value}'", Text))
-    # Three equal columns are three coincidences to the planner: it expects one row of the whole join, and to find it
-    # would read both tables from end to end. The limit tells it that a charge has one call, so a page stays a page.
-    found = call.limit(1).correlate(Charge).lateral("call")
-    account_id = _narrowed_to(chosen.account_id, owner_id)
-    statement = select(found).select_from(Charge).join(found, true()).where(Charge.account_id == account_id)
-    if chosen.since is not None:
-        statement = statement.where(Charge.started_at >= chosen.since)
-    if chosen.until is not None:
-        statement = statement.where(Charge.started_at < chosen.until)
-    return statement
-
-
 async def calls_page(
     context: RequestContext, account_id: int, chosen: CallFilter, request: PageRequest
 ) -> Page[BookedCall]:
@@ -192,7 +187,11 @@ async def calls_page(
     """
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, Page[BookedCall]]:
-        async with context.services.db.read() as connection:
+        db = context.services.db
+        if chosen.number_prefix is not None and len(account_ids) == 1:
+            async with db.read_by_value() as connection:
+                return {account_ids[0]: await _page_of_number(connection, account_ids[0], chosen, request)}
+        async with db.read() as connection:
             return await pages_of_each(
                 connection,
                 account_ids,
@@ -218,6 +217,79 @@ def _narrowed_to(account_id: Any, owner_id: ColumnElement[int]) -> ColumnElement
         .correlate_except(narrowed)
         .scalar_subquery()
     )
+
+
+def select_calls_of(
+    owner_id: ColumnElement[int], chosen: CallFilter, *, by_number: bool = False
+) -> Select[*tuple[Any, ...]]:
+    """The chosen calls of an account and of everything below it, in no order: the columns of `booked_call`, each call
+    beside the account's own charge. One look-up for each charge, or, ``by_number``, as the planner sees fit."""
+    of_charge = and_(
+        Call.account_id == Charge.customer_id, Call.started_at == Charge.started_at, Call.call_no == Charge.call_no
+    )
+    conditions = [*_between(Call.started_at, chosen.since, chosen.until), *_conditions(chosen)]
+    if by_number:
+        found = select(*_CALL_COLUMNS).select_from(Charge).join(Call, of_charge).where(*conditions)
+    else:
+        # Three equal columns are three coincidences to the planner: it expects one row of the whole join, and to find
+        # it would read both tables from end to end. The limit tells it that a charge has one call.
+        call = select(*_CALL_COLUMNS).where(of_charge, *conditions).limit(literal_column("1", BigInteger))
+        lateral = call.correlate(Charge).lateral("call")
+        found = select(*lateral.c).select_from(Charge).join(lateral, true())
+    return found.where(
+        Charge.account_id == _narrowed_to(chosen.account_id, owner_id),
+        *_between(Charge.started_at, chosen.since, chosen.until),
+    )
+
+
+def _conditions(chosen: CallFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if chosen.number_prefix is not None:
+        conditions.append(Call.number.startswith(chosen.number_prefix))
+    if chosen.destination is not None:
+        conditions.append(func.strpos(func.lower(Call.destination), func.lower(chosen.destination)) > 0)
+    if chosen.status is not None:
+        conditions.append(Call.status == literal_column(f"'{chosen.status.value}'", Text))
+    return conditions
+
+
+def _between(started_at: Any, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """Said of both tables, so that no months but those within are opened."""
+    after = [] if since is None else [started_at >= since]
+    return after if until is None else [*after, started_at < until]
+
+
+async def _page_of_number(
+    connection: AsyncConnection, account_id: int, chosen: CallFilter, request: PageRequest
+) -> Page[BookedCall]:
+    """A page of calls to numbers that begin in one way: from where it starts over spans that double.
+
+    Where many calls match, the first month fills the page; where few do, they are found by their numbers, over all
+    months in a few statements. One statement for both would have to guess, and a wrong guess reads everything.
+    """
+    days = (await connection.execute(_DAYS, {"account_id": account_id})).one()
+    if days.first is None:
+        return page_of([], request, booked_call)
+    descending = chosen.descending
+    newest_first = descending != request.backward
+    since, until = month_bounds(days.first.replace(day=1))[0], month_bounds(days.last.replace(day=1))[1]
+    since, until = max(since, chosen.since or since), min(until, chosen.until or until)
+    if request.position is not None:
+        position = cast("datetime", request.position[0])
+        if not newest_first:
+            since = max(since, position)
+        elif position < until:
+            until = position + _INSTANT
+    rows: list[Any] = []
+    for start, end in doubling_spans(since, until, newest_first=newest_first):
+        part = replace(request, size=request.size - len(rows))
+        statement = select_calls_of(
+            literal(account_id, BigInteger), replace(chosen, since=start, until=end), by_number=True
+        )
+        rows += await connection.execute(keyset(statement, part, CALL_COLUMNS_SORTED, descending=descending))
+        if len(rows) > request.size:
+            break
+    return page_of(rows, request, booked_call)
 
 
 async def visible_charges(context: RequestContext, call: BookedCall) -> list[ChargeRow]:

@@ -206,6 +206,11 @@ async def pages_of_each(
 
     ``statement`` makes the statement of one owner from the column with its id; `keyset` is put on it here.
     """
+    if len(owner_ids) == 1:
+        # As a value, so that the planner may know how much this owner has.
+        (owner_id,) = owner_ids
+        own = keyset(statement(literal(owner_id, BigInteger)), request, columns, descending=descending)
+        return {owner_id: page_of((await connection.execute(own)).all(), request, row)}
     owners = (
         func.unnest(literal(list(owner_ids), ARRAY(BigInteger)))
         .table_valued(column("id", BigInteger))

@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from billing.call_adjustments import AdjustmentKind
-from models.tables import Account, AccountState, CallAdjustment, Charge, RateList, UsageDay
+from models.tables import Account, AccountCount, AccountState, CallAdjustment, Charge, RateList, UsageDay
 from resolvers import json_text
 from resolvers.account_figures import select_usage
-from resolvers.account_lists import CUSTOMERS, AccountOrderField, below, select_accounts_of
+from resolvers.account_lists import CUSTOMERS, AccountOrderField, select_accounts_of
 from resolvers.accounts import select_accounts
 from resolvers.calls import CALL_COLUMNS_SORTED, CALL_SORT_KINDS, select_call, select_calls_of
 from resolvers.credit_transactions import SORT_COLUMNS, SORT_KINDS, select_transactions_of
@@ -115,12 +115,12 @@ def _accounts_page(rows: Rows, request: Any) -> Listing:
     )
 
 
-def _customer_count(rows: Rows) -> Json:
-    return [select(func.count()).select_from(Account).where(Account.parent_id == rows.id).scalar_subquery()]
+def _count(column: Any) -> FieldWriter:
+    def field(_compiler: Compiler, rows: Rows, _selected: Selected) -> Json:
+        kept = select(column).where(AccountCount.account_id == rows.id).scalar_subquery()
+        return json_text.number(func.coalesce(kept, json_text.whole(0)))
 
-
-def _descendant_count(rows: Rows) -> Json:
-    return [select(func.count()).select_from(Account).where(below(Account.path, rows)).scalar_subquery()]
+    return field
 
 
 def _transactions_page(rows: Rows, request: Any) -> Listing:
@@ -180,8 +180,8 @@ _ACCOUNT: dict[str, FieldWriter] = {
     ),
     "customers": _page("Account", _accounts_page),
     "descendants": _page("Account", _accounts_page),
-    "customerCount": _expression(_customer_count),
-    "descendantCount": _expression(_descendant_count),
+    "customerCount": _count(AccountCount.customers),
+    "descendantCount": _count(AccountCount.descendants),
     "transactions": _page("CreditTransaction", _transactions_page),
     "calls": _page("Call", _calls_page),
     "holds": _page("Hold", _holds_page),

@@ -40,6 +40,7 @@ ErrorCode = graphql_enum(
         "INVALID_OFFER": "Terms of an offer that cannot be: a price, amount or currency that is none.",
         "PRICE_TOO_LOW": "The offer would sell credit below the lowest price that somebody above allows for it.",
         "OFFER_CLOSED": "Nothing more can be bought under this offer.",
+        "MONTH_CLOSED": "The call is in the books, in a month that is closed: its details are not kept any more.",
     },
 )
 

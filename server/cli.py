@@ -12,6 +12,7 @@ from server.commands.import_calls import import_calls
 from server.commands.import_rates import import_rates
 from server.commands.make_migration import make_migration
 from server.commands.migrate import migrate
+from server.commands.months import drop_month, months
 from server.commands.rerate_calls import rerate_calls
 from server.commands.reset_password import reset_password
 from server.commands.serve import serve
@@ -33,6 +34,8 @@ app.command("import-rates")(import_rates)
 app.command("import-calls")(import_calls)
 app.command("rerate-calls")(rerate_calls)
 app.command("audit")(audit_books)
+app.command("months")(months)
+app.command("drop-month")(drop_month)
 app.command("reset-password")(reset_password)
 app.command("export-schema")(export_schema)
 app.command("make-migration")(make_migration)

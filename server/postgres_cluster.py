@@ -117,6 +117,8 @@ def server_settings(places: Places, *, durable: bool) -> list[str]:
         "unix_socket_directories": str(places.socket_dir),
         "unix_socket_permissions": "0700",
         "max_connections": "200",
+        # Calls are kept by month, so a statement may lock some hundred tables and indexes.
+        "max_locks_per_transaction": "256",
         "shared_buffers": f"{max(16, min(512, memory_mb // 4))}MB",
         "effective_cache_size": f"{max(64, memory_mb // 2)}MB",
         "work_mem": "16MB",

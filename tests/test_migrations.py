@@ -6,12 +6,13 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from models.migrations import run
+from models.migrations.comparison import COMPARISON
 from models.tables import Base
 from tests.graphql_client import running_api
 
 
 def differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    context = MigrationContext.configure(connection, opts=COMPARISON)
     return list(compare_metadata(context, Base.metadata))
 
 

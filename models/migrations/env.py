@@ -2,13 +2,13 @@
 
 from alembic import context
 
+from models.migrations.comparison import COMPARISON
 from models.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    compare_type=True,
-    compare_server_default=True,
+    **COMPARISON,
 )
 with context.begin_transaction():
     context.run_migrations()

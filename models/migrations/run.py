@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.database import database_url
+from models.migrations.comparison import COMPARISON
 from models.tables import Base
 
 _FOLDER = Path(__file__).parent
@@ -75,7 +76,7 @@ def draft(connection: Connection, message: str) -> Path | None:
 
     Returns the new file, to be read and mended by a person; None where the models need no migration.
     """
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    context = MigrationContext.configure(connection, opts=COMPARISON)
     if not compare_metadata(context, Base.metadata):
         return None
     number = int(newest_revision()) + 1

@@ -15,6 +15,7 @@ import asyncpg
 import orjson
 import uvloop
 
+from billing.call_months import make_coming_months
 from billing.errors import Refusal
 from models.database import Database
 from models.migrations import run
@@ -108,6 +109,7 @@ async def open_database(settings: Settings, url: str, *, migrate: bool = True) -
         await _check_server(database)
         if migrate:
             await _migrate(url)
+            await make_coming_months(database)
             await _make_operator(database, settings)
         else:
             await _check_revision(database)

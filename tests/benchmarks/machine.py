@@ -70,6 +70,18 @@ def cpu_s_of_family(parent_pid: int) -> float:
     return total
 
 
+def cpu_s_of_children(parent_pid: int) -> float:
+    """Time of a process's living children in seconds, finer than a tick: for what takes less."""
+    total_ns = 0
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            if int(_stat(pid)[_PPID]) == parent_pid:
+                total_ns += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total_ns / 1_000_000_000
+
+
 def parent_of(pid: int) -> int:
     """The process that started another."""
     return int(_stat(pid)[_PPID])

@@ -102,6 +102,11 @@ async def write_tree(connection: "asyncpg.Connection[Any]", tree: Tree, seed: in
             ],
         )
         await connection.execute("SELECT setval(pg_get_serial_sequence('accounts', 'id'), $1)", len(accounts))
+        await connection.execute(
+            "INSERT INTO account_counts (account_id, customers, descendants) "
+            "SELECT above, count(*) FILTER (WHERE above = parent_id), count(*) - 1 "
+            "FROM accounts CROSS JOIN LATERAL unnest(path) AS above GROUP BY above"
+        )
         await connection.execute("UPDATE rate_lists SET owner_id = 1 WHERE is_base")
         await connection.copy_records_to_table(
             "account_state",
