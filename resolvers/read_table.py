@@ -130,7 +130,7 @@ def _transactions_page(rows: Rows, request: Any) -> Listing:
 
 def _calls_page(rows: Rows, request: Any) -> Listing:
     chosen = request.chosen
-    if (chosen.number_prefix, chosen.destination, chosen.status) != (None, None, None):
+    if any(one is not None for one in (chosen.number_prefix, chosen.destination, chosen.status)):
         raise LeftOut  # how far to look for calls that fit depends on the account
     statement = select_calls_of(rows.id, chosen)
     return Listing(statement, request.page, CALL_COLUMNS_SORTED, CALL_SORT_KINDS, chosen.descending)

@@ -12,6 +12,7 @@ from inspect import isawaitable
 from typing import Any
 
 import orjson
+import structlog
 from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
 from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues, get_argument_values
@@ -23,6 +24,7 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from billing.tokens import Scope
+from models.outage import is_database_outage
 from resolvers.context import RequestContext
 from resolvers.read_table import CURRENCY, READ_TABLE
 from resolvers.request_errors import RequestError
@@ -33,6 +35,8 @@ from schema.execution import EventExecutor, executor_of
 from schema.list_requests import request_maker
 from schema.node import find, findable_kinds
 from schema.operation import Operation
+
+log = structlog.get_logger(__name__)
 
 # Larger selections take the ordinary way: to make their statement would hold up everybody else.
 _FIELDS_MAX = 400
@@ -93,6 +97,12 @@ class CompiledReads:
             row = await context.services.db.read_row(statement.sql, arguments)
             return await self._completed(operation, outline, statement, row, variables, context)
         except (_Ordinary, RequestError, GraphQLError):
+            return None
+        except Exception as error:
+            if is_database_outage(error):
+                raise
+            # A mistake of ours; the resolvers know the answer all the same.
+            log.error("statement_failed", request_id=context.request_id, exc_info=error)
             return None
 
     def _outline(self, operation: Operation, variables: VariableValues) -> _Outline | None:

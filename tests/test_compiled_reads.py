@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from strawberry.types.execution import ExecutionResult
+from structlog.testing import capture_logs
 
 from models.tables import Account
 from resolvers.access import Viewer, may_see
@@ -145,7 +146,9 @@ async def test_a_statement_answers_byte_for_byte_what_the_resolvers_answer(
     world: ReadWorld, data: st.DataObject, viewer: str
 ) -> None:
     query = data.draw(queries(schema._schema, world.given))
-    answered, expected = await world.both(viewer, query)
+    with capture_logs() as logs:
+        answered, expected = await world.both(viewer, query)
+    assert "statement_failed" not in {entry["event"] for entry in logs}
     if expected.errors:
         assert not isinstance(answered, EncodedResult)
         assert (answered.data, _texts(answered)) == (expected.data, _texts(expected))
