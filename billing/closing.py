@@ -29,8 +29,8 @@ REPORTED_AFTER_S_MAX = DURATION_S_MAX + 24 * 3600
 # Shorter than PostgreSQL's deadlock_timeout (1 s): of those that wait for each other it is always the closing that
 # gives way. While it waits everybody else who wants the table waits too.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
-_ATTEMPTS_MAX = 20
-_PAUSE_S = 0.25
+_ATTEMPTS_MAX = 10
+_PAUSE_S = 1
 _SUMMING_S_MAX = 24 * 3600
 
 # Like no row at all, and only for rows that come: those that are there are not looked at.

@@ -25,8 +25,14 @@ from tests.query_plans import as_text, plan, recorded, scanned_whole
 
 _FOLDER = Path(__file__).with_name("plans")
 _SIZE = Size(accounts=20_000, calls=100_000, months=4, now=datetime(2026, 6, 30, tzinfo=UTC))
-# A reseller with some hundred customers, and the account that calls most.
-_READS = Reads(middle=24, busy=11_014, leaves=[4_000], usernames=["karim4000*fatimar27"], now=_SIZE.now)
+# A reseller with a few customers, and the account that calls most; a year before `now` lies within the calls.
+_READS = Reads(
+    middle=24,
+    busy=11_014,
+    leaves=[4_000],
+    usernames=["karim4000*fatimar27"],
+    now=datetime(2027, 5, 10, tzinfo=UTC),
+)
 
 _NAMES = (
     "customers of 200,000 by USERNAME",
