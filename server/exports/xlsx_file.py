@@ -95,7 +95,8 @@ class XlsxBook:
             self._row += 1
 
     def finish(self) -> None:
-        """Write the file at `path`. Blocks on the disk and the processor: some 20 s for a million rows."""
+        """Write the file at `path`, unless it was abandoned. Blocks on the disk and the processor: with a million rows
+        for a good part of a minute."""
         try:
             self._book.close()
         except _Abandoned:
