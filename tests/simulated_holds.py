@@ -34,12 +34,17 @@ class SimulatedHolds(SimulatedSteps):
             await self.compare_holds()
 
     async def extend_call(self) -> None:
-        """The next slice of some call, or one before it, or one too many; perhaps by somebody else's switch."""
+        """The next slice of some call, or one before it, or one too many; perhaps by somebody else's switch.
+
+        Often at once again, or the one before it.
+        """
         call, by = self.some_call(new=0.05), self.some_switch()
         sequence, talked_s = self.random.randint(1, 4), self.random.choice([None, None, 0, 90, 600])
-        expected = self.ledger.extend(call.call_id, sequence, talked_s, by, datetime.now(UTC))
-        shown = await self.api.extend_call(by, call.call_id, sequence, talked_s)
-        self.compare_authorized(by, call, shown, expected)
+        for again in range(self.random.randint(1, 3)):
+            number = max(sequence - again // 2, 1)
+            expected = self.ledger.extend(call.call_id, number, talked_s, by, datetime.now(UTC))
+            shown = await self.api.extend_call(by, call.call_id, number, talked_s)
+            self.compare_authorized(by, call, shown, expected)
         await self.compare_holds()
 
     async def settle_call(self) -> None:

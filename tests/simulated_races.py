@@ -28,11 +28,11 @@ STEPS = {
     "race_to_deduct": 3,
     "race_of_everybody": 6,
     "authorize_call": 20,
-    "extend_call": 8,
+    "extend_call": 10,
     "settle_call": 12,
     "release_call": 4,
     "time_passes": 4,
-    "race_for_holds": 5,
+    "race_for_holds": 10,
     "race_of_arrivals": 5,
 }
 
