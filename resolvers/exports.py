@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest
 
-# Small enough to be read and written out between two other requests; more rows at a time are hardly faster.
+# Few enough to be read and written out between two other requests.
 PAGE_ROWS = 500
 
 Row = TypeVar("Row")
