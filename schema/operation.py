@@ -1,7 +1,7 @@
 """One operation of a checked document, with whatever can be worked out before its variables are known."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode, OperationType, Undefined
@@ -25,13 +25,17 @@ class _Variable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them."""
+    """Ready to run. ``document`` and ``name`` (None: it has none) say all of it; the rest is worked out from them.
+
+    ``kept`` is for whoever runs the operation to keep what it has worked out, for as long as it is remembered.
+    """
 
     document: DocumentNode
     name: str | None
     definition: OperationDefinitionNode
     fragments: Mapping[str, FragmentDetails]
     variables: tuple[_Variable, ...]
+    kept: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     @property
     def type(self) -> OperationType:

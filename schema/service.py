@@ -24,7 +24,9 @@ from schema.documents import Documents
 from schema.execution import EventExecutor, execute_coerced
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
+from schema.plain_mutation import PlainMutation, plain_mutation
 
+_MUTATION = CoreOperationType.MUTATION
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
 
 
@@ -64,7 +66,10 @@ class ServiceSchema(strawberry.Schema):
         """Execute a query or a mutation. Never raises: what goes wrong is in the result."""
         try:
             coerced = operation.coerced(variables or {})
-            if coerced is not None:
+            plain = self._plain_mutation(operation) if coerced is not None else None
+            if coerced is not None and plain is not None:
+                result: Any = plain.run(coerced, context)
+            elif coerced is not None:
                 result = execute_coerced(self._schema, operation, coerced, context)
             else:
                 result = execute(
@@ -81,6 +86,12 @@ class ServiceSchema(strawberry.Schema):
         except Exception as error:
             return _refused([failure_of(error)], context)
         return _answer(result, context)
+
+    def _plain_mutation(self, operation: Operation) -> PlainMutation | None:
+        root = self._schema.mutation_type
+        if operation.type is not _MUTATION or root is None:
+            return None
+        return plain_mutation(self.schema_converter, root, operation)
 
     async def events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
