@@ -3,9 +3,9 @@
 One batch is one transaction. It locks the state of the operator first, then of every account on every path; since each
 path begins at the operator, batches wait there for each other, and what they read behind that lock (balances, selected
 lists, booked ``callId``s, holds) cannot change under them. Finished calls that can all be charged are made ready and
-mostly written before that lock, and checked behind it (docs/adr/0022); everything else is done behind it. Paths that become known only behind the lock, of calls
-that a switch settles by their ``callId``, are locked then: the order of locks below the operator's no longer
-matters, since whoever else locks a state row locks that one alone.
+mostly written before that lock, and checked behind it (docs/adr/0022); everything else is done behind it. Paths that
+become known only there, of calls that a switch settles by their ``callId``, are locked then: the order of locks below
+the operator's no longer matters, since whoever else locks a state row locks that one alone.
 """
 
 import asyncio
