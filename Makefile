@@ -51,8 +51,8 @@ migration: setup ## Draft a migration from the models: make migration M="what it
 	@test -n "$(M)" || { echo 'Say what it does: make migration M="add a limit"'; exit 1; }
 	@$(BIN)/tollpath make-migration "$(M)"
 
-bench: setup ## Print the benchmarks (never a gate)
-	@$(BIN)/python -m tests.benchmarks
+bench: setup ## Print the benchmarks and write docs/performance.md (never a gate)
+	@$(BIN)/python -m tests.benchmarks --page docs/performance.md
 
 lock: setup ## Make requirements.lock anew from pyproject.toml (needs uv)
 	@uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements.lock

@@ -5,7 +5,7 @@ the channel ``tollpath_balance`` at commit, with one notification for many accou
 ``account_id``; whoever locks more than one row at a time does it through `lock_states`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -61,6 +61,41 @@ WITH changed AS (
 {_TELL_LOW}
 SELECT pg_notify($4, payload) FROM unnest($5::text[]) AS payload
 UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
+"""  # noqa: S608 - constants
+
+# Of the accounts: nobody is blocked or short, everybody has the list that is expected. Amounts are never negative.
+_STANDS = """
+NOT state.blocked AND state.rate_list_id = change.rate_list_id
+AND (change.units = 0 OR state.balance_units + state.credit_limit_units - state.held_units {short}) IS NOT FALSE
+"""
+
+_CHANGE = "unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, units, rate_list_id)"
+
+_ALL_STAND = f"""
+SELECT count(*) = cardinality($1::bigint[]) FROM {_CHANGE} JOIN account_state AS state USING (account_id)
+WHERE {_STANDS.format(short=">= change.units")}
+"""  # noqa: S608 - constants
+
+_CHARGE = f"""
+WITH changed AS (
+    UPDATE account_state AS state
+    SET balance_units = state.balance_units - change.units, version = state.version + 1
+    FROM {_CHANGE} WHERE state.account_id = change.account_id AND change.units <> 0
+    RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units,
+              {_STANDS.format(short=">= 0")} AS stands
+),
+{_TELL_LOW},
+told AS MATERIALIZED (
+    SELECT pg_notify('{BALANCE_CHANNEL}', payload) FROM unnest($4::text[]) AS payload
+    UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
+)
+SELECT (SELECT count(*) FROM changed WHERE stands)
+     + (SELECT count(*) FROM {_CHANGE} JOIN account_state AS state USING (account_id)
+        WHERE change.units = 0 AND {_STANDS.format(short=">= 0")}) = cardinality($1::bigint[])
+       AND NOT EXISTS (SELECT FROM holds WHERE call_id = ANY($5::text[]))
+       AND NOT EXISTS (SELECT FROM early_ends WHERE call_id = ANY($5::text[])) AS all_stand,
+       (SELECT epoch FROM pricing_epoch) AS pricing_epoch,
+       (SELECT count(*) FROM told) AS told
 """  # noqa: S608 - constants
 
 _SET_CREDIT_LIMIT = f"""
@@ -139,6 +174,38 @@ async def apply_to_locked(
             BALANCE_CHANNEL,
             notification_payloads(cause, account_ids),
         )
+
+
+async def all_stand(
+    connection: "asyncpg.Connection[Any]", totals: Mapping[int, int], selections: Mapping[int, int]
+) -> bool:
+    """Whether `charge_together` would find nothing in its way, as of now and with nothing locked."""
+    stand: bool = await connection.fetchval(_ALL_STAND, *_columns(totals, selections))
+    return stand
+
+
+async def charge_together(
+    connection: "asyncpg.Connection[Any]",
+    totals: Mapping[int, int],
+    selections: Mapping[int, int],
+    call_ids: Sequence[str],
+) -> int | None:
+    """Take ``totals``, in ascending id and never negative, off the balances, if nothing stands in the way of any.
+
+    ``selections`` are the selected lists by which they were rated, ``call_ids`` the calls that they are for. Answers
+    the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held or has
+    ended before its authorisation: then the caller has to roll back. It has locked the operator's row before; this
+    locks the other rows, in ascending id.
+    """
+    payloads = notification_payloads(Cause.CALL, (account_id for account_id, units in totals.items() if units))
+    found = await connection.fetchrow(_CHARGE, *_columns(totals, selections), payloads, call_ids)
+    assert found is not None
+    epoch: int = found["pricing_epoch"]
+    return epoch if found["all_stand"] else None
+
+
+def _columns(totals: Mapping[int, int], selections: Mapping[int, int]) -> tuple[list[int], list[int], list[int]]:
+    return list(totals), list(totals.values()), [selections[account_id] for account_id in totals]
 
 
 async def set_credit_limit_of(connection: "asyncpg.Connection[Any]", account_id: int, credit_limit_units: int) -> None:

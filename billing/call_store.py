@@ -1,18 +1,16 @@
 """Writing calls, their charges and the running usage; finding what is known of a ``callId``. All set-based."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from io import BytesIO
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import asyncpg
 
-from billing.call_rows import CHARGE_COLUMNS, CallRows
+from billing.call_rows import CHARGE_COLUMNS, CallRows, UsageColumns
 from billing.charge_order import BookedCall
 from models.tables import CALL_NO_BLOCK
 
 _CALL_COLUMNS = list(BookedCall._fields)
-_KEY_COLUMNS = ["call_id", "account_id", "started_at", "call_no"]
 
 _FIND = f"""
 SELECT {", ".join(f"calls.{column}" for column in _CALL_COLUMNS)}
@@ -24,6 +22,13 @@ _ANYTHING_KNOWN = """
 SELECT EXISTS (SELECT FROM call_keys WHERE call_id = ANY($1::text[]))
     OR EXISTS (SELECT FROM holds WHERE call_id = ANY($1::text[]))
     OR EXISTS (SELECT FROM early_ends WHERE call_id = ANY($1::text[]))
+"""
+
+# Before the first key is written the operator's row is locked. Less work than COPY, and one answer to wait for.
+_LOCK_AND_CLAIM = """
+INSERT INTO call_keys (call_id, account_id, started_at, call_no)
+SELECT key.* FROM (SELECT FROM account_state WHERE account_id = $5 FOR NO KEY UPDATE) AS operator
+CROSS JOIN unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[]) AS key
 """
 
 # Nearly every account has been used on the day, and the caller has locked it: an UPDATE is half the work of an upsert.
@@ -70,17 +75,33 @@ async def anything_known(connection: "asyncpg.Connection[Any]", call_ids: Sequen
     return known
 
 
-async def write_calls(connection: "asyncpg.Connection[Any]", rows: CallRows) -> None:
-    """Write calls with their keys, their charges and the usage of their days. The caller has locked the accounts.
+async def claim_keys(connection: "asyncpg.Connection[Any]", calls: Sequence[BookedCall], operator_id: int) -> None:
+    """Lock the operator's row until the transaction ends, then write that these ``callId``s are booked.
 
-    Raises: asyncpg.UniqueViolationError: a ``callId`` is taken.
+    Raises: asyncpg.UniqueViolationError: one is taken.
     """
-    if not rows.calls:
-        return
-    keys = [(call.call_id, call.account_id, call.started_at, call.call_no) for call in rows.calls]
-    await connection.copy_records_to_table("call_keys", records=keys, columns=_KEY_COLUMNS)
+    await connection.execute(
+        _LOCK_AND_CLAIM,
+        [call.call_id for call in calls],
+        [call.account_id for call in calls],
+        [call.started_at for call in calls],
+        [call.call_no for call in calls],
+        operator_id,
+    )
+
+
+async def write_history(connection: "asyncpg.Connection[Any]", rows: CallRows) -> None:
+    """Write calls and their charges. Nothing needs to be locked: who has no key yet is known to nobody."""
+    await connection.copy_to_table("charges", source=_once(rows.charges), columns=CHARGE_COLUMNS, format="binary")
     await connection.copy_records_to_table("calls", records=rows.calls, columns=_CALL_COLUMNS)
-    await connection.copy_to_table("charges", source=BytesIO(rows.charges), columns=CHARGE_COLUMNS, format="binary")
-    usage = [list(column) for column in zip(*rows.usage, strict=True)]
-    if await connection.execute(_ADD_USAGE, *usage) != f"UPDATE {len(rows.usage)}":
+
+
+async def add_usage(connection: "asyncpg.Connection[Any]", usage: UsageColumns) -> None:
+    """Add to the usage of days. The caller has locked the operator's row."""
+    if await connection.execute(_ADD_USAGE, *usage) != f"UPDATE {len(usage.account_ids)}":
         await connection.execute(_BEGIN_USAGE, *usage)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    """A source of COPY; of a file the driver would read in a thread."""
+    yield data

@@ -1,23 +1,25 @@
 """Applying a batch of orders of calls: finished ones to charge, and holds for those that run.
 
-One batch is one transaction. It locks the state of the operator and of every account on every path; since each path
-begins at the operator, batches wait there for each other, and what they read behind that lock (balances, selected
-lists, booked ``callId``s, holds) cannot change under them. Paths that become known only behind the lock, of calls
-that a switch settles by their ``callId``, are locked then: the order of locks below the operator's no longer
-matters, since whoever else locks a state row locks that one alone.
+One batch is one transaction. It locks the state of the operator first, then of every account on every path; since each
+path begins at the operator, batches wait there for each other, and what they read behind that lock (balances, selected
+lists, booked ``callId``s, holds) cannot change under them. Finished calls that can all be charged are made ready and
+mostly written before that lock, and checked behind it (docs/adr/0022); everything else is done behind it. Paths that
+become known only there, of calls that a switch settles by their ``callId``, are locked then: the order of locks below
+the operator's no longer matters, since whoever else locks a state row locks that one alone.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
 
 import asyncpg
 
 from billing import balances, call_store, hold_store, limit_store
+from billing.batch_rating import booked_calls, rated_together
 from billing.call_batch import CallBatch
 from billing.call_months import CallMonths
-from billing.call_rows import CallRows, RowMaker
+from billing.call_rows import CallRows, call_rows, rows_of_rated
 from billing.call_store import CallNumbers
 from billing.charge_order import Booked, ChargeOrder, Outcome
 from billing.closed_calls import closed_refusal, find_closed_calls
@@ -33,8 +35,7 @@ from billing.hold_order import (
     SettleOrder,
 )
 from billing.price_book import PriceBook, current_epoch
-from billing.rated_order import booked_call, rated_at
-from billing.rating import Price, RateTable, price_path
+from billing.pricing import Pricing
 from billing.standing import Standing
 
 Order = ChargeOrder | AuthorizeOrder | ExtendOrder | SettleOrder
@@ -43,21 +44,9 @@ Answer = Outcome | Authorization | EndPending | Refusal
 # Selected lists of accounts that were charged lately; a wrong one costs a second rating, never a wrong price.
 _SELECTIONS_MAX = 500_000
 
-# While one batch is made ready another one holds the locks: it must not wait long for its next statement to be sent.
-_ORDERS_AT_A_STRETCH = 50
 
-
-class _Pricing(NamedTuple):
-    """Selected list of each account, and the lists."""
-
-    selections: Mapping[int, int]
-    tables: Mapping[int, RateTable]
-    base: RateTable
-
-    def prices_of(self, path: tuple[int, ...], number: str, at: datetime) -> list[Price | None]:
-        """Each level's price, operator first. Raises: KeyError: an account's list is not known."""
-        lists = [self.tables[self.selections[account_id]] for account_id in path[1:]]
-        return price_path(self.base, lists, number, at)
+class _InTheWay(Exception):
+    """Not all calls of a batch can be charged together."""
 
 
 class ChargingEngine:
@@ -69,6 +58,9 @@ class ChargingEngine:
         self._call_numbers = CallNumbers()
         self._months = CallMonths()
         self._selections: dict[int, int] = {}
+        # Something stood in the way of the last batch, as it may of the next: then it is looked for before anything
+        # is written that would have to be rolled back.
+        self._look_first = False
         self._epoch = 0
         self._operator_id: int | None = None
 
@@ -90,20 +82,16 @@ class ChargingEngine:
             connection, [order.started_at for order in orders if isinstance(order, ChargeOrder)]
         )
         finished = [] if closed else _only_finished_calls(orders)
+        if finished:
+            booked = await self._all_together(connection, finished)
+            self._look_first = booked is None
+            if booked is not None:
+                return booked
         account_ids = {account_id for order in orders for account_id in _path_of(order)}
         account_ids.add(await self._operator(connection))
-        pricing = await self._early_pricing(connection, account_ids)
-        rows = await self._rows(connection, finished, pricing)
         async with connection.transaction():
             states = await balances.lock_states(connection, account_ids)
-            confirmed = await self._confirm(connection, pricing, states)
-            if confirmed is not pricing:
-                rows = await self._rows(connection, finished, confirmed)
-            if rows is not None and await _all_can_be_booked(connection, rows, states):
-                await call_store.write_calls(connection, rows)
-                await balances.apply_to_locked(connection, rows.balance_changes(), balances.Cause.CALL)
-                return [Booked(call, duplicate=False) for call in rows.calls]
-            return await self._one_by_one(connection, orders, states, confirmed)
+            return await self._one_by_one(connection, orders, states, await self._pricing(connection, states))
 
     async def free_expired(self, connection: "asyncpg.Connection[Any]") -> int:
         """Free what is held for calls whose time is over; answers how many it found, at most 1,000 at a time."""
@@ -112,8 +100,7 @@ class ChargingEngine:
         async with connection.transaction():
             states = await balances.lock_states(connection, [await self._operator(connection)])
             due = await hold_store.due_holds(connection)
-            pricing = await self._early_pricing(connection, {state["account_id"] for state in states})
-            await self._one_by_one(connection, [], states, pricing)
+            await self._one_by_one(connection, [], states, await self._pricing(connection, states))
         return len(due)
 
     async def _operator(self, connection: "asyncpg.Connection[Any]") -> int:
@@ -121,55 +108,68 @@ class ChargingEngine:
             self._operator_id = await balances.operator_id(connection)
         return self._operator_id
 
-    async def _early_pricing(self, connection: "asyncpg.Connection[Any]", account_ids: set[int]) -> _Pricing:
-        """The lists that these accounts had lately, so that no lock is held while rows are made of the calls."""
+    async def _all_together(
+        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]
+    ) -> list[Answer] | None:
+        """Charge finished calls with a ``callId`` each, so that their sequence means nothing, if all can be charged.
+
+        None if something stands in the way of one of them; then nothing has changed. Whatever takes long is done
+        before the operator's row is locked: the rating, by the lists that everybody had lately, and most of the
+        writing. Behind the lock it is found out whether it was right.
+        """
+        pricing = await self._early_pricing(connection, orders)
+        call_nos = await self._call_numbers.take(connection, len(orders))
+        rows = await _rows(orders, call_nos, pricing)
+        if rows is None or (self._look_first and not await _all_can_be_booked(connection, rows, pricing)):
+            return None
+        call_ids = [call.call_id for call in rows.calls]
+        operator_id = await self._operator(connection)
+        try:
+            async with connection.transaction():
+                await call_store.write_history(connection, rows)
+                await call_store.claim_keys(connection, rows.calls, operator_id)
+                epoch = await balances.charge_together(connection, rows.totals, pricing.selections, call_ids)
+                if epoch is None or not await self._holds_at(epoch, connection, pricing):
+                    raise _InTheWay
+                await call_store.add_usage(connection, rows.usage)
+        except (_InTheWay, asyncpg.UniqueViolationError):
+            return None
+        return [Booked(call, duplicate=False) for call in rows.calls]
+
+    async def _early_pricing(self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]) -> Pricing:
+        """The lists that the accounts of these orders had lately."""
         if len(self._selections) > _SELECTIONS_MAX:
             self._selections = {}
         # This one, also if another batch begins anew meanwhile.
         known = self._selections
-        unknown = [account_id for account_id in account_ids if account_id not in known]
+        account_ids = set(chain.from_iterable(order.path for order in orders))
+        unknown = account_ids - known.keys()
         if unknown:
             known.update(await balances.selected_lists(connection, unknown))
         selections = {account_id: known[account_id] for account_id in account_ids}
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
-        return _Pricing(selections, tables, self._price_book.base)
+        return Pricing(selections, tables, self._price_book.base)
 
-    async def _confirm(
-        self, connection: "asyncpg.Connection[Any]", early: _Pricing, states: Sequence[asyncpg.Record]
-    ) -> _Pricing:
-        """The pricing that holds for the locked states: the early one if neither a list nor a selection changed."""
+    async def _holds_at(self, epoch: int, connection: "asyncpg.Connection[Any]", pricing: Pricing) -> bool:
+        """Whether no list has changed since."""
+        self._epoch = epoch
+        return await self._price_book.refresh(connection, epoch, pricing.selections.values()) is pricing.tables
+
+    async def _pricing(self, connection: "asyncpg.Connection[Any]", states: Sequence[asyncpg.Record]) -> Pricing:
+        """The pricing that holds for the locked states."""
         selections = {state["account_id"]: state["rate_list_id"] for state in states}
         # Asked for behind the locks: what was changed before a selection that they show is seen with it.
         self._epoch = await current_epoch(connection)
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
-        if early.tables is tables and early.selections == selections:
-            return early
         self._selections.update(selections)
-        return _Pricing(selections, tables, self._price_book.base)
-
-    async def _rows(
-        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder], pricing: _Pricing
-    ) -> CallRows | None:
-        """What is to be written if nothing stands in the way of any of these; None if one of them has no price."""
-        if not orders:
-            return None
-        maker = RowMaker()
-        call_nos = await self._call_numbers.take(connection, len(orders))
-        for count, (order, call_no) in enumerate(zip(orders, call_nos, strict=True), 1):
-            rated = rated_at(order, pricing.prices_of(order.path, order.number, order.started_at))
-            if rated.unpriced_level is not None:
-                return None
-            maker.add(booked_call(rated, call_no), rated)
-            if count % _ORDERS_AT_A_STRETCH == 0:
-                await asyncio.sleep(0)
-        return maker.rows()
+        return Pricing(selections, tables, self._price_book.base)
 
     async def _one_by_one(
         self,
         connection: "asyncpg.Connection[Any]",
         orders: Sequence[Order],
         states: Sequence[asyncpg.Record],
-        pricing: _Pricing,
+        pricing: Pricing,
     ) -> list[Answer]:
         call_ids = [order.call_id for order in orders]
         kept = await hold_store.what_is_kept(connection, call_ids)
@@ -208,24 +208,24 @@ class ChargingEngine:
         connection: "asyncpg.Connection[Any]",
         holds: Iterable[Hold],
         states: Sequence[asyncpg.Record],
-        pricing: _Pricing,
-    ) -> tuple[Sequence[asyncpg.Record], _Pricing]:
+        pricing: Pricing,
+    ) -> tuple[Sequence[asyncpg.Record], Pricing]:
         """Lock the paths of these holds too; answers all locked states, and the pricing of all of them."""
         missing = {account_id for hold in holds for account_id in hold.path} - {state["account_id"] for state in states}
         if not missing:
             return states, pricing
         states = [*states, *await balances.lock_states(connection, missing)]
-        return states, await self._confirm(connection, pricing, states)
+        return states, await self._pricing(connection, states)
 
     async def _write(self, connection: "asyncpg.Connection[Any]", batch: CallBatch) -> None:
-        maker = RowMaker()
-        for call, rated in batch.new_calls:
-            maker.add(call, rated)
-        rows = maker.rows()
+        rows = rows_of_rated(batch.new_calls)
         changed = [batch.holds[call_id] for call_id in batch.touched if call_id in batch.holds]
         early = [end for call_id in batch.touched for end in batch.early_ends.get(call_id, {}).values()]
         ended = [call_id for call_id in batch.touched if call_id in batch.booked]
-        await call_store.write_calls(connection, rows)
+        if rows.calls:
+            await call_store.write_history(connection, rows)
+            await call_store.claim_keys(connection, rows.calls, await self._operator(connection))
+            await call_store.add_usage(connection, rows.usage)
         await hold_store.put_holds(connection, changed)
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)
@@ -233,17 +233,24 @@ class ChargingEngine:
         await balances.apply_to_locked(connection, rows.balance_changes(), cause, batch.held_changes)
 
 
-async def _all_can_be_booked(
-    connection: "asyncpg.Connection[Any]", rows: CallRows, states: Sequence[asyncpg.Record]
-) -> bool:
-    """Whether nothing stands in the way of any of these finished calls, so that their sequence means nothing.
+async def _rows(orders: Sequence[ChargeOrder], call_nos: Sequence[int], pricing: Pricing) -> CallRows | None:
+    """What is to be written of these calls; None if they have to be rated one by one.
 
-    Amounts are never negative: where everything together fits, every order does.
+    While one batch is made ready another one holds the locks: its next statement must not have to wait for all of it.
     """
-    for state in states:
-        total, available = rows.totals.get(state["account_id"], 0), balances.available_units(state)
-        if state["blocked"] or (total and available is not None and total > available):
-            return False
+    rated = rated_together(orders, pricing)
+    if rated is None:
+        return None
+    await asyncio.sleep(0)
+    calls = booked_calls(orders, call_nos, rated)
+    await asyncio.sleep(0)
+    return call_rows(calls, rated.levels)
+
+
+async def _all_can_be_booked(connection: "asyncpg.Connection[Any]", rows: CallRows, pricing: Pricing) -> bool:
+    """Whether nothing seems to stand in the way of these calls, with nothing locked."""
+    if not await balances.all_stand(connection, rows.totals, pricing.selections):
+        return False
     return not await call_store.anything_known(connection, [call.call_id for call in rows.calls])
 
 

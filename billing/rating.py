@@ -16,9 +16,9 @@ from billing.money import HUNDRED_PERCENT_E4, RATE_E8_MAX, divide_half_up
 PREFIX_DIGITS_MAX: Final = 15
 
 # fee [1e-8] + price [1e-8 a minute] * seconds / 60, in 1e-5: the common denominator.
-_E8_SECONDS_PER_UNIT: Final = 60 * 1000
-_SECONDS_PER_MINUTE: Final = 60
-_HALF_UNIT: Final = _E8_SECONDS_PER_UNIT // 2
+E8_SECONDS_PER_UNIT: Final = 60 * 1000
+SECONDS_PER_MINUTE: Final = 60
+_HALF_UNIT: Final = E8_SECONDS_PER_UNIT // 2
 
 
 class Price(NamedTuple):
@@ -180,8 +180,8 @@ def charge_units(price: Price, billed_s: int) -> int:
     """
     if billed_s == 0:
         return 0
-    exact = price.connection_fee_e8 * _SECONDS_PER_MINUTE + price.price_per_minute_e8 * billed_s
-    return (exact + _HALF_UNIT) // _E8_SECONDS_PER_UNIT
+    exact = price.connection_fee_e8 * SECONDS_PER_MINUTE + price.price_per_minute_e8 * billed_s
+    return (exact + _HALF_UNIT) // E8_SECONDS_PER_UNIT
 
 
 def charge(price: Price, duration_s: int) -> tuple[int, int]:
@@ -202,8 +202,8 @@ def max_duration_s(price: Price, available_units: int, cap_s: int) -> int:
     if price.price_per_minute_e8 == 0:
         return cap_s if charge_units(price, first_s) <= available_units else 0
     # charge <= available  <=>  2 * exact + D < 2 * D * (available + 1), so the largest `exact` is:
-    exact_max = (2 * _E8_SECONDS_PER_UNIT * (available_units + 1) - _E8_SECONDS_PER_UNIT - 1) // 2
-    billed_max = (exact_max - price.connection_fee_e8 * _SECONDS_PER_MINUTE) // price.price_per_minute_e8
+    exact_max = (2 * E8_SECONDS_PER_UNIT * (available_units + 1) - E8_SECONDS_PER_UNIT - 1) // 2
+    billed_max = (exact_max - price.connection_fee_e8 * SECONDS_PER_MINUTE) // price.price_per_minute_e8
     if billed_max < first_s:
         return 0
     return min(first_s + (billed_max - first_s) // next_s * next_s, cap_s)

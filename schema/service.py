@@ -28,9 +28,11 @@ from schema.documents import Documents
 from schema.execution import EventExecutor, execute_coerced
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
+from schema.plain_mutation import PlainMutation, plain_mutation
 from schema.query_cost import FieldCost
 
 _QUERY = CoreOperationType.QUERY
+_MUTATION = CoreOperationType.MUTATION
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
 
 
@@ -92,6 +94,9 @@ class ServiceSchema(strawberry.Schema):
                 data = await self._reads.data(operation, coerced, context)
                 if data is not None:
                     return EncodedResult(data)
+            plain = self._plain_mutation(operation) if coerced is not None else None
+            if coerced is not None and plain is not None:
+                return _answer(await plain.run(coerced, context), context)
             return await self._run_by_resolvers(operation, coerced, variables, context)
         except Exception as error:
             return _refused([failure_of(error)], context)
@@ -118,6 +123,12 @@ class ServiceSchema(strawberry.Schema):
                 executor_class=EventExecutor,
             )
         return _answer(await result if isawaitable(result) else result, context)
+
+    def _plain_mutation(self, operation: Operation) -> PlainMutation | None:
+        root = self._schema.mutation_type
+        if operation.type is not _MUTATION or root is None:
+            return None
+        return plain_mutation(self.schema_converter, root, operation)
 
     async def events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any

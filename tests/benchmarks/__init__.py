@@ -2,7 +2,7 @@
 
 One file a benchmark, each with ``async def run(options) -> Report``, listed in `__main__`. They share:
 
-    report        what a benchmark answers, as a table for people and as JSON for programs
+    report        what a benchmark answers: a table for people, JSON for programs, the page docs/performance.md
     machine       where and with what it ran; processor time by process
     place         a fresh embedded PostgreSQL with the product's settings, migrated, and a tree in it
     tree          10,000 customers at depth 5 with a deck of 9,000 prefixes, from a seed

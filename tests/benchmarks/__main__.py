@@ -6,14 +6,15 @@ Exit code 1 only where figures are worthless (the books were wrong afterwards), 
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import charging, cost, exports, holds, rerating
+from tests.benchmarks import charging, cost, exports, growth, holds, rerating, sustained
 from tests.benchmarks.machine import header
-from tests.benchmarks.report import Options, Report
+from tests.benchmarks.report import Options, Report, as_page
 
-_BENCHMARKS = {module.NAME: module.run for module in (charging, holds, rerating, cost, exports)}
+_BENCHMARKS = {module.NAME: module.run for module in (charging, sustained, growth, holds, rerating, cost, exports)}
 
 
 def main() -> int:
@@ -23,6 +24,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
     parser.add_argument("--rounds", type=int, default=Options.rounds, help="rounds of each figure (%(default)s)")
     parser.add_argument("--seed", type=int, default=Options.seed, help="of the tree and the calls (%(default)s)")
+    parser.add_argument("--large", action="store_true", help="also 10 M stored calls and 1 M accounts")
+    parser.add_argument(
+        "--page", type=Path, help="write the figures as a page of Markdown, such as docs/performance.md"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     given = parser.parse_args()
     machine = header()
@@ -32,12 +37,14 @@ def main() -> int:
             print("\nA quick run: it shows that everything works, its figures mean nothing.")
     reports: list[Report] = []
     for name in given.only or _BENCHMARKS:
-        options = Options(quick=given.quick, seed=given.seed, rounds=given.rounds)
+        options = Options(quick=given.quick, seed=given.seed, rounds=given.rounds, large=given.large)
         reports.append(uvloop.run(_BENCHMARKS[name](options)))
         if not given.json:
             print(f"\n{reports[-1].as_text()}", flush=True)
     if given.json:
         print(json.dumps({"machine": machine, "reports": [report.as_json() for report in reports]}, indent=2))
+    if given.page is not None:
+        given.page.write_text(as_page(machine, reports))
     return 1 if any(report.alarms for report in reports) else 0
 
 

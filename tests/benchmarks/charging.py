@@ -23,7 +23,7 @@ from tests.server_process import server_process
 
 NAME = "charging"
 
-_BASELINE = "pgbench, one transaction a call"
+BASELINE = "pgbench, one transaction a call"
 _PGBENCH_CLIENTS = (8, 16, 32)
 _BATCH = 1000
 _BATCHES_AT_ONCE = 2
@@ -48,7 +48,7 @@ async def run(options: Options) -> Report:
     async with place_with_tree(options.seed) as place:
         async with (
             server_process(place.url, place.folder / "server.log") as server,
-            _batcher(place.url) as batcher,
+            batcher_on(place.url) as batcher,
         ):
             meter = CpuMeter(
                 {
@@ -84,13 +84,13 @@ def _ways(place: Place, load: CallLoad, meter: CpuMeter, address: str, batcher: 
         http.charge_calls(10_000 // share, calls_each=1, in_flight=256),
         http.charge_call(10_000 // share, in_flight=256),
         http.charge_call(1_000 // share, in_flight=1),
-        _in_process(batcher, load, meter, 100 // share),
-        *(_one_transaction_a_call(pgbench, meter, clients, 1 if options.quick else 5) for clients in _PGBENCH_CLIENTS),
+        in_process(batcher, load, meter, 100 // share),
+        *(one_transaction_a_call(pgbench, meter, clients, 1 if options.quick else 5) for clients in _PGBENCH_CLIENTS),
     ]
 
 
 def _rows(ways: Sequence[Way]) -> list[Row]:
-    best = max(way.median(Measured.per_s) for way in ways if way.name.startswith(_BASELINE))
+    best = max(way.median(Measured.per_s) for way in ways if way.name.startswith(BASELINE))
     return [
         {
             "what": way.name,
@@ -146,7 +146,9 @@ class _OverHttp:
         return Way(name, measure)
 
 
-def _in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, batches: int) -> Way:
+def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, batches: int) -> Way:
+    """The engine without HTTP: batches of 1,000 orders, two at once."""
+
     async def charge_some(waiting: list[list[ChargeOrder]]) -> None:
         while waiting:
             outcomes = await batcher.charge(waiting.pop())
@@ -164,17 +166,19 @@ def _in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, batches: int)
     return Way(f"engine in process, batches of {_BATCH:,}", measure)
 
 
-def _one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seconds: int) -> Way:
+def one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seconds: int) -> Way:
+    """The baseline."""
+
     async def measure() -> Measured:
         meter.start()
         done = await pgbench.run(clients=clients, seconds=seconds)
         return Measured(done.transactions, done.transactions / done.per_s, meter.taken_s())
 
-    return Way(f"{_BASELINE}, {clients} clients", measure)
+    return Way(f"{BASELINE}, {clients} clients", measure)
 
 
 @asynccontextmanager
-async def _batcher(url: str) -> AsyncIterator[Batcher]:
+async def batcher_on(url: str) -> AsyncIterator[Batcher]:
     database = Database(url)
     batcher = Batcher(database, ChargingEngine(PriceBook()))
     try:

@@ -40,6 +40,29 @@ class _Run:
             self.done.set_exception(RuntimeError(reason))
 
 
+class _TimedRun(_Run):
+    """Requests for so many seconds; then those in flight are waited for. Raises: RuntimeError: they do not last."""
+
+    def __init__(self, requests: Sequence[bytes], expected: bytes, seconds: int) -> None:
+        super().__init__(requests, expected)
+        self.count = -1
+        self._sent = 0
+        self._ends_at = perf_counter() + seconds
+
+    def next_request(self, connection: "_Connection") -> tuple[bytes, float] | None:
+        if perf_counter() < self._ends_at:
+            following = super().next_request(connection)
+            if following is None:
+                self.failed("there are not enough requests for the time")
+            else:
+                self._sent += 1
+            return following
+        self.count = self._sent
+        if len(self.latencies_s) == self.count and not self.done.done():
+            self.done.set_result(None)
+        return None
+
+
 class _PacedRun(_Run):
     """Requests that come at set times, whether or not those before them are answered."""
 
@@ -131,6 +154,19 @@ async def send_all(
     """
     async with _connections(address, min(in_flight, len(requests))) as connections:
         run = _Run(requests, expected)
+        begun_at = perf_counter()
+        for connection in connections:
+            connection.start(run)
+        await run.done
+        return perf_counter() - begun_at, run.latencies_s
+
+
+async def send_for(
+    address: str, requests: Sequence[bytes], *, seconds: int, in_flight: int, expected: bytes
+) -> tuple[float, list[float]]:
+    """`send_all`, but for so many seconds; there must be more requests than can be answered in them."""
+    async with _connections(address, in_flight) as connections:
+        run = _TimedRun(requests, expected, seconds)
         begun_at = perf_counter()
         for connection in connections:
             connection.start(run)

@@ -1,7 +1,7 @@
 """Where a benchmark runs: a fresh embedded PostgreSQL with the product's settings and full durability."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from models.migrations.run import migrate
 from resolvers.audit import audit
 from server.embedded_postgres import EmbeddedPostgres
 from tests.benchmarks.machine import cpu_s_of_family, filesystem_of, parent_of
-from tests.benchmarks.tree import Tree, plan_tree, write_tree
+from tests.benchmarks.tree import CHILDREN_BY_LEVEL, Tree, plan_tree, write_tree
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place_with_tree(seed: int) -> AsyncIterator[Place]:
+async def place_with_tree(seed: int, children_by_level: Sequence[int] = CHILDREN_BY_LEVEL) -> AsyncIterator[Place]:
     """A server of its own, gone with everything in it at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="tollpath-benchmark-") as folder,
@@ -53,7 +53,7 @@ async def place_with_tree(seed: int) -> AsyncIterator[Place]:
         await migrate(url)
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
         try:
-            tree = plan_tree(seed)
+            tree = plan_tree(seed, children_by_level)
             await write_tree(connection, tree, seed)
             settings = await connection.fetch(
                 "SELECT name || '=' || setting AS text FROM pg_settings WHERE name = ANY($1) ORDER BY name",

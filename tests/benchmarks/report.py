@@ -9,11 +9,15 @@ Row = Mapping[str, str | int | float | None]
 
 @dataclass(frozen=True)
 class Options:
-    """How long to measure. ``quick`` only shows that everything runs: its figures mean nothing."""
+    """How long to measure. ``quick`` only shows that everything runs: its figures mean nothing.
+
+    ``large``: also what takes many minutes and gigabytes (10 M calls, 1 M accounts).
+    """
 
     quick: bool = False
     seed: int = 20260131
     rounds: int = 5
+    large: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,27 @@ class Report:
         lines += [f"{name}: {value}" for name, value in self.facts.items()]
         lines += ["", "What these figures do not say:", *(f"  - {note}" for note in self.notes)]
         return "\n".join([*lines, *(f"\n!!! {alarm} !!!" for alarm in self.alarms)])
+
+    def as_markdown(self) -> str:
+        """For a page."""
+        names = list(self.rows[0])
+        lines = [f"## {self.title}", "", *(f"**{alarm}**\n" for alarm in self.alarms)]
+        lines += [_markdown_row(names), _markdown_row(["---", *("---:" for _ in names[1:])])]
+        lines += [_markdown_row([_cell(row[name]) for name in names]) for row in self.rows]
+        lines += ["", *(f"- {name}: {value}" for name, value in self.facts.items())]
+        return "\n".join([*lines, "", "What these figures do not say:", "", *(f"- {note}" for note in self.notes)])
+
+
+def as_page(machine: Mapping[str, str], reports: Iterable[Report]) -> str:
+    """`docs/performance.md`: every figure of one run, with the machine, the date, the command and the peers."""
+    lines = ["# Performance", "", "Written by `make bench`; every figure is of one run on one machine.", ""]
+    lines += [_markdown_row(["", ""]), _markdown_row(["---", "---"])]
+    lines += [_markdown_row([name, value]) for name, value in machine.items()]
+    return "\n".join([*lines, *(f"\n{report.as_markdown()}" for report in reports), ""])
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _table(rows: Sequence[Row]) -> Iterable[str]:

@@ -5,6 +5,7 @@ lists. Ids are given level by level, so the whole path of a customer can be work
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,19 +48,19 @@ class Tree:
         return self.levels[-1]
 
 
-def plan_tree(seed: int) -> Tree:
-    """The same tree for the same seed; only the token is new."""
+def plan_tree(seed: int, children_by_level: Sequence[int] = CHILDREN_BY_LEVEL) -> Tree:
+    """The same tree for the same seed; only the token is new. Without children the operator is the one who calls."""
     chosen = random.Random(seed)
     levels: list[tuple[TreeAccount, ...]] = [(TreeAccount(1, "operator", (1,), None),)]
     next_id = 2
-    for depth, children in enumerate(CHILDREN_BY_LEVEL):
-        kind = "customer" if depth == len(CHILDREN_BY_LEVEL) - 1 else f"reseller{depth + 1}-"
+    for depth, children in enumerate(children_by_level):
+        kind = "customer" if depth == len(children_by_level) - 1 else f"reseller{depth + 1}-"
         level = []
         for parent in levels[-1]:
             suffix = parent.username.partition("*")[0]
             for _ in range(children):
                 path = (*parent.path, next_id)
-                discount = chosen.choice(_DISCOUNTS_PERCENT[depth])
+                discount = chosen.choice(_DISCOUNTS_PERCENT[depth % len(_DISCOUNTS_PERCENT)])
                 level.append(TreeAccount(next_id, f"{kind}{next_id}*{suffix}", path, discount))
                 next_id += 1
         levels.append(tuple(level))
@@ -95,7 +96,7 @@ async def write_tree(connection: "asyncpg.Connection[Any]", tree: Tree, seed: in
                     a.username,
                     a.path[-2] if len(a.path) > 1 else None,
                     a.path,
-                    len(a.path) <= len(CHILDREN_BY_LEVEL),
+                    len(a.path) < len(tree.levels) or a.id == 1,
                     "",
                 )
                 for a in accounts
