@@ -96,8 +96,9 @@ class WatcherRegister:
 
     def hand_out(self, state: BalanceState, *, joining: Iterable[Watcher], changed: bool) -> None:
         """Give the state to those who are ``joining``, and if it is ``changed`` to everybody who watches it."""
+        present = state.told_as(LiveCause.PRESENT)
         for watcher in joining:
-            watcher.put(state.told_as(LiveCause.PRESENT))
+            watcher.put(present)
         if not changed:
             return
         named = self._named.get(state.account.id)

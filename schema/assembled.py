@@ -10,6 +10,7 @@ from schema.call_limits import CallLimitMutations
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
 from schema.credit_mutations import CreditMutations
+from schema.event_writer import EventWriters
 from schema.hold_mutations import HoldMutations
 from schema.low_balance import LowBalanceMutations, LowBalanceSubscriptions
 from schema.node import NodeQueries
@@ -54,6 +55,7 @@ schema = ServiceSchema(
     mutation=Mutation,
     subscription=Subscription,
     config=StrawberryConfig(scalar_map=SCALARS),
+    event_writer=EventWriters().writer,
 )
 
 

@@ -5,15 +5,16 @@ again as executing it. Nothing here needs them, so an operation goes through thr
 checked document, mostly remembered), `run` or `events`, and `explain` for whatever failed.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import strawberry
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, execute, subscribe
+from graphql import GraphQLError, execute
 from graphql import OperationType as CoreOperationType
+from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionResult, PreExecutionError
@@ -26,6 +27,16 @@ from schema.failures import FailureCode, RequestRefused, explain, failure, failu
 from schema.operation import Operation
 
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
+
+
+class WritesEvents(Protocol):
+    """Makes the text of a subscription's events without executing them (see `schema.event_writer`)."""
+
+    def written(self, event: Any) -> str | None:
+        """The text, if it is at hand."""
+
+    async def write(self, event: Any) -> str:
+        """The text of the whole result. Raises: anything, where the event has to be executed."""
 
 
 class ServiceSchema(strawberry.Schema):
@@ -44,6 +55,7 @@ class ServiceSchema(strawberry.Schema):
         config: StrawberryConfig | None = None,
         scalar_overrides: Mapping[object, Any] | None = None,
         limits: DocumentLimits | None = None,
+        event_writer: Callable[[Executor[Any]], WritesEvents | None] = lambda _: None,
     ) -> None:
         super().__init__(
             query,
@@ -55,6 +67,7 @@ class ServiceSchema(strawberry.Schema):
             execution_context_class=EventExecutor,
         )
         self._documents = Documents(self._schema, limits or DocumentLimits())
+        self._event_writer = event_writer
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
         """The checked operation of a text. Raises: RequestRefused, with errors that have no request id yet."""
@@ -84,30 +97,32 @@ class ServiceSchema(strawberry.Schema):
 
     async def events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        """Run any operation as a stream: each event of a subscription, or the one result of anything else."""
+    ) -> AsyncGenerator[ExecutionResult | str, None]:
+        """Run any operation as a stream: each event of a subscription, or the one result of anything else.
+
+        Text is the whole result of an event as JSON, ``{"data": ...}``.
+        """
         if operation.type is not _SUBSCRIPTION:
             yield await self.run(operation, variables, context)
             return
         begun = False
         try:
-            source = subscribe(
-                self._schema,
-                operation.document,
-                variable_values=variables,
-                operation_name=operation.name,
-                context_value=context,
-                executor_class=EventExecutor,
-            )
+            executor = EventExecutor.build(self._schema, operation.document, None, context, variables, operation.name)
+            if isinstance(executor, list):
+                yield _refused(executor, context)
+                return
+            source = create_source_event_stream(executor)
             if isawaitable(source):
                 source = await source
             if isinstance(source, CoreResult):
                 yield _refused(source.errors or [], context)
                 return
-            async with aclosing(cast("AsyncGenerator[CoreResult, None]", source)) as results:
-                async for result in results:
+            writer = self._event_writer(executor)
+            async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
+                async for event in events:
                     begun = True
-                    yield _answer(result, context)
+                    text = None if writer is None else writer.written(event) or await _write(writer, event)
+                    yield text or _answer(await _execute(executor, event), context)
         except Exception as error:
             refused = _refused([failure_of(error)], context)
             yield ExecutionResult(data=None, errors=refused.errors) if begun else refused
@@ -131,7 +146,8 @@ class ServiceSchema(strawberry.Schema):
             return _refused([subscriptions_need_a_stream()], context_value)
         return await self.run(operation, variable_values, context_value)
 
-    async def stream(
+    # Text among the results is for our own handler of WebSockets, which is the only caller.
+    async def stream(  # type: ignore[override]
         self,
         query: str | None,
         variable_values: dict[str, Any] | None = None,
@@ -140,13 +156,13 @@ class ServiceSchema(strawberry.Schema):
         operation_name: str | None = None,
         operation_extensions: dict[str, Any] | None = None,
         allowed_operation_types: Iterable[OperationType] | None = None,
-    ) -> AsyncGenerator[ExecutionResult, None]:
+    ) -> AsyncGenerator[ExecutionResult | str, None]:
         """`prepare` and `events` in one, as Strawberry's handler of WebSockets calls it."""
         return self._stream_of(query or "", operation_name, variable_values, context_value)
 
     async def _stream_of(
         self, query: str, name: str | None, variables: dict[str, Any] | None, context: Any
-    ) -> AsyncGenerator[ExecutionResult, None]:
+    ) -> AsyncGenerator[ExecutionResult | str, None]:
         try:
             operation = self.prepare(query, name)
         except RequestRefused as refused:
@@ -164,6 +180,20 @@ def subscriptions_need_a_stream() -> GraphQLError:
     """What is said to a subscription that came as a plain request."""
     message = "Subscriptions need a WebSocket (graphql-transport-ws) or Accept: text/event-stream."
     return failure(FailureCode.BAD_USER_INPUT, message)
+
+
+async def _write(writer: WritesEvents, event: Any) -> str | None:
+    try:
+        return await writer.write(event)
+    except Exception:  # whatever it is, executing the event meets it again, and says what to say
+        return None
+
+
+async def _execute(executor: Executor[Any], event: Any) -> CoreResult:
+    result = execute_subscription_event(executor.build_per_event_executor(event))
+    if isawaitable(result):
+        result = await result
+    return result  # never several: the schema has neither @defer nor @stream
 
 
 def _answer(result: CoreResult, context: Any) -> ExecutionResult:
