@@ -158,28 +158,23 @@ class ServiceSchema(strawberry.Schema):
         allowed_operation_types: Iterable[OperationType] | None = None,
     ) -> AsyncGenerator[ExecutionResult | str, None]:
         """`prepare` and `events` in one, as Strawberry's handler of WebSockets calls it."""
-        return self._stream_of(query or "", operation_name, variable_values, context_value)
-
-    async def _stream_of(
-        self, query: str, name: str | None, variables: dict[str, Any] | None, context: Any
-    ) -> AsyncGenerator[ExecutionResult | str, None]:
         try:
-            operation = self.prepare(query, name)
+            operation = self.prepare(query or "", operation_name)
         except RequestRefused as refused:
-            yield _refused(refused.errors, context)
-            return
+            return _only(_refused(refused.errors, context_value))
         except Exception as error:
-            yield _refused([failure_of(error)], context)
-            return
-        async with aclosing(self.events(operation, variables, context)) as results:
-            async for result in results:
-                yield result
+            return _only(_refused([failure_of(error)], context_value))
+        return self.events(operation, variable_values, context_value)
 
 
 def subscriptions_need_a_stream() -> GraphQLError:
     """What is said to a subscription that came as a plain request."""
     message = "Subscriptions need a WebSocket (graphql-transport-ws) or Accept: text/event-stream."
     return failure(FailureCode.BAD_USER_INPUT, message)
+
+
+async def _only(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+    yield result
 
 
 async def _write(writer: WritesEvents, event: Any) -> str | None:

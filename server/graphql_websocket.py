@@ -11,7 +11,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
@@ -43,6 +43,7 @@ class Connection:
 
     header_token: str | None
     request_id: str
+    send: Send
     connection_params: Mapping[str, object] | None = None
 
     @property
@@ -64,9 +65,11 @@ class _Adapter(ASGIWebSocketAdapter):
         """A message that is text already."""
         if self.ws.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnected
+        connection: Connection = self.ws.scope[_CONNECTION]
         try:
-            await self.ws.send_text(text)
-        except WebSocketDisconnect as error:
+            # Not through Starlette's WebSocket: it would look once more at what was looked at above.
+            await connection.send({"type": "websocket.send", "text": text})
+        except OSError as error:
             raise WebSocketDisconnected from error
 
 
@@ -166,7 +169,7 @@ class GraphQLOverWebSocket(GraphQL[Any, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
         headers = headers_of(scope["headers"])
-        scope[_CONNECTION] = Connection(bearer_token(headers.get(b"authorization")), request_id_of(headers))
+        scope[_CONNECTION] = Connection(bearer_token(headers.get(b"authorization")), request_id_of(headers), send)
         bind_contextvars(request_id=scope[_CONNECTION].request_id)
         websocket_connections.inc()
         try:
