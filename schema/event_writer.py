@@ -10,15 +10,24 @@ more (an account's customers, its parent), and where anything goes wrong, the ev
 """
 
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import orjson
 import strawberry
-from graphql import GraphQLObjectType, GraphQLOutputType, is_leaf_type, is_list_type, is_non_null_type, is_object_type
+from graphql import (
+    GraphQLObjectType,
+    GraphQLOutputType,
+    is_enum_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+)
 from graphql.execution import Executor
-from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
+from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, collect_fields
 from strawberry.types.field import StrawberryField
 
 from schema.account import Account
@@ -59,19 +68,24 @@ class EventWriter:
         self._read = read
         self._needs_row = needs_row
 
-    def written(self, change: BalanceChange) -> str | None:
-        """The text, if somebody has asked for it before."""
-        return change.texts.get(self)
+    def at_once(self, change: BalanceChange) -> str | None:
+        """The text, unless it needs a look at the database first: then None. Raises: as `write`."""
+        text = change.texts.get(self)
+        if text is None and not self._needs_row:
+            known = change.state.account
+            account = _KnownAccount(global_id("Account", known.id), known.username, len(known.path) - 1)
+            text = self._written(_Event(change, account))
+        return text
 
     async def write(self, change: BalanceChange) -> str:
         """The text of the whole result, ``{"data": ...}``. Raises: whatever went wrong; then execute the event."""
-        if self._needs_row:
-            account: Account | _KnownAccount = Account.of(await change.state.account_row())
-        else:
-            known = change.state.account
-            account = _KnownAccount(global_id("Account", known.id), known.username, len(known.path) - 1)
-        text = orjson.dumps({"data": self._read(_Event(change, account))}).decode()
-        change.texts[self] = text
+        row = await change.state.account_row()
+        # Meanwhile another subscriber may have had it written.
+        return change.texts.get(self) or self._written(_Event(change, Account.of(row)))
+
+    def _written(self, event: _Event) -> str:
+        text = orjson.dumps({"data": self._read(event)}).decode()
+        event.change.texts[self] = text
         return text
 
 
@@ -124,9 +138,10 @@ class _Selection:
                 reads.append((key, _always(constant)))
                 continue
             attribute = self._attribute(type_, name)
-            shape, complete = self._value(type_.fields[name].type, details)
+            shape, complete = self._complete(type_.fields[name].type, details)
             shapes.append((key, attribute, shape))
-            reads.append((key, _of_attribute(attribute, complete)))
+            required = is_non_null_type(type_.fields[name].type)
+            reads.append((key, _read_value(attrgetter(attribute), complete, required=required)))
         return tuple(shapes), lambda source: {key: read(source) for key, read in reads}
 
     def _constant(self, type_: GraphQLObjectType, name: str) -> str | None:
@@ -148,21 +163,19 @@ class _Selection:
             self.account_names.add(field.python_name)
         return f"change.{field.python_name}" if type_.name == "BalanceChange" else field.python_name
 
-    def _value(self, type_: GraphQLOutputType, details: Any) -> tuple[_Shape, _Read]:
-        if is_non_null_type(type_):
-            shape, complete = self._value_if_any(type_.of_type, details)
-            return shape, _required(complete)
-        shape, complete = self._value_if_any(type_, details)
-        return shape, lambda value: None if value is None else complete(value)
-
-    def _value_if_any(self, type_: GraphQLOutputType, details: Any) -> tuple[_Shape, _Read]:
-        if is_leaf_type(type_):
-            return (), type_.coerce_output_value
-        if is_list_type(type_):
-            shape, complete = self._value(type_.of_type, details)
-            return shape, lambda values: [complete(value) for value in values]
-        if is_object_type(type_):
-            return self.object(type_, self._executor.collect_subfields(type_, details).grouped_field_set)
+    def _complete(self, type_: GraphQLOutputType, details: FieldDetailsList) -> tuple[_Shape, _Read]:
+        """What becomes of a value of the type that is not None."""
+        named = _nullable(type_)
+        if is_enum_type(named):
+            return (), cache(named.coerce_output_value)
+        if is_leaf_type(named):
+            return (), named.coerce_output_value
+        if is_list_type(named):
+            shape, complete = self._complete(named.of_type, details)
+            item = _read_value(_itself, complete, required=is_non_null_type(named.of_type))
+            return shape, lambda values: list(map(item, values))
+        if is_object_type(named):
+            return self.object(named, self._executor.collect_subfields(named, details).grouped_field_set)
         raise _CannotWrite
 
 
@@ -174,15 +187,17 @@ def _always(value: str) -> _Read:
     return lambda _: value
 
 
-def _of_attribute(attribute: str, complete: _Read) -> _Read:
-    get = attrgetter(attribute)
-    return lambda source: complete(get(source))
-
-
-def _required(complete: _Read) -> _Read:
-    def read(value: Any) -> Any:
-        if value is None:
+def _read_value(get: _Read, complete: _Read, *, required: bool) -> _Read:
+    def read(source: Any) -> Any:
+        value = get(source)
+        if value is not None:
+            return complete(value)
+        if required:
             raise ValueError("a value that cannot be null is missing: executing the event says so properly")
-        return complete(value)
+        return None
 
     return read
+
+
+def _itself(value: Any) -> Any:
+    return value

@@ -11,6 +11,7 @@ from inspect import isawaitable
 from typing import Any, Protocol, cast
 
 import strawberry
+import structlog
 from graphql import ExecutionResult as CoreResult
 from graphql import GraphQLError, execute
 from graphql import OperationType as CoreOperationType
@@ -26,14 +27,16 @@ from schema.execution import EventExecutor, execute_coerced
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
 
+log = structlog.get_logger(__name__)
+
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
 
 
 class WritesEvents(Protocol):
     """Makes the text of a subscription's events without executing them (see `schema.event_writer`)."""
 
-    def written(self, event: Any) -> str | None:
-        """The text, if it is at hand."""
+    def at_once(self, event: Any) -> str | None:
+        """The text of the whole result, if nothing has to be waited for. Raises: as `write`."""
 
     async def write(self, event: Any) -> str:
         """The text of the whole result. Raises: anything, where the event has to be executed."""
@@ -121,8 +124,16 @@ class ServiceSchema(strawberry.Schema):
             async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
                 async for event in events:
                     begun = True
-                    text = None if writer is None else writer.written(event) or await _write(writer, event)
-                    yield text or _answer(await _execute(executor, event), context)
+                    if writer is not None:
+                        try:
+                            text = writer.at_once(event) or await writer.write(event)
+                        except Exception as error:
+                            # Executing the event meets it again, and says what to say.
+                            log.debug("event_not_written", request_id=_request_id(context), error=repr(error))
+                        else:
+                            yield text
+                            continue
+                    yield _answer(await _execute(executor, event), context)
         except Exception as error:
             refused = _refused([failure_of(error)], context)
             yield ExecutionResult(data=None, errors=refused.errors) if begun else refused
@@ -175,13 +186,6 @@ def subscriptions_need_a_stream() -> GraphQLError:
 
 async def _only(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
     yield result
-
-
-async def _write(writer: WritesEvents, event: Any) -> str | None:
-    try:
-        return await writer.write(event)
-    except Exception:  # whatever it is, executing the event meets it again, and says what to say
-        return None
 
 
 async def _execute(executor: Executor[Any], event: Any) -> CoreResult:
