@@ -75,7 +75,7 @@ class _Worker:
             if self._ending.is_set() or not self.started.result():
                 return
             crashes = crashes + 1 if asyncio.get_running_loop().time() - begun_at < STEADY_AFTER_S else 0
-            wait_s = min(_AGAIN_AFTER_S * 2**crashes, _AGAIN_AFTER_S_MAX) if crashes else 0.0
+            wait_s = again_after_s(crashes)
             _log.error("worker_ended", worker=self._number, how=_how(exit_code), again_in_s=wait_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -113,6 +113,11 @@ class _Worker:
         await asyncio.sleep(END_WAIT_S)
         _log.error("worker_killed", worker=self._number, pid=process.pid, waited_s=END_WAIT_S)
         process.kill()
+
+
+def again_after_s(crashes_at_once: int) -> float:
+    """How long the next process waits after so many in a row that ended soon after their start."""
+    return min(_AGAIN_AFTER_S * 2**crashes_at_once, _AGAIN_AFTER_S_MAX) if crashes_at_once else 0.0
 
 
 def _how(exit_code: int) -> str:
