@@ -57,19 +57,20 @@ class Connection:
 
 class _Adapter(ASGIWebSocketAdapter):
     async def send_json(self, message: Mapping[str, object]) -> None:
-        if self.ws.application_state is not WebSocketState.CONNECTED:
-            raise WebSocketDisconnected
-        await super().send_json(message)
+        text = self.view.encode_json(message)
+        assert isinstance(text, str), "bytes would go out as a binary frame"
+        await self.send_text(text)
 
     async def send_text(self, text: str) -> None:
-        """A message that is text already."""
+        """A message that is JSON already."""
         if self.ws.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnected
         connection: Connection = self.ws.scope[_CONNECTION]
         try:
             # Not through Starlette's WebSocket: it would look once more at what was looked at above.
             await connection.send({"type": "websocket.send", "text": text})
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            # RuntimeError: the server has closed the connection of one who answered no ping.
             raise WebSocketDisconnected from error
 
 

@@ -335,7 +335,8 @@ async def narrow_websocket(live: Live, query: str) -> AsyncIterator[NextChange]:
 async def test_a_client_that_stops_reading_gets_fewer_and_newer_states_and_others_get_theirs(
     live: Live, narrow: Any
 ) -> None:
-    changes = 600
+    # Within the seconds after which the server looks whether a WebSocket is still read.
+    changes = 200
     # Large events, so that the way to the client is full after a few of them.
     fields = " ".join(f"at{n}: at" for n in range(90))
     async with (
