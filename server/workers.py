@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def serve_by_workers(settings: Settings, bound: socket.socket, on_ready: Callable[[], None]) -> bool:
-    """Serve with ``settings.workers`` processes until SIGINT or SIGTERM. False when one of them did not start.
+    """Serve with ``settings.workers`` processes until SIGINT or SIGTERM. False when one of them could not start.
 
     ``on_ready`` is called once, when all of them take requests.
     """
@@ -47,13 +47,13 @@ async def serve_by_workers(settings: Settings, bound: socket.socket, on_ready: C
         started = all(await asyncio.gather(*(worker.started for worker in workers)))
         if started and not ending.is_set():
             on_ready()
-        if started:
             await ending.wait()
+        told_to_end = ending.is_set()
         ending.set()
         # From now on whoever connects is told at once that nobody is here.
         bound.close()
         await asyncio.gather(*lives)
-    return started
+    return started or told_to_end
 
 
 class _Worker:
