@@ -9,7 +9,7 @@ import sys
 
 import uvloop
 
-from tests.benchmarks import charging, holds, rerating, watchers
+from tests.benchmarks import charging, holds, rerating, watchers, workers
 from tests.benchmarks.machine import header
 from tests.benchmarks.report import Options, Report
 
@@ -18,6 +18,7 @@ _BENCHMARKS = {
     holds.NAME: holds.run,
     rerating.NAME: rerating.run,
     watchers.NAME: watchers.run,
+    workers.NAME: workers.run,
 }
 
 
