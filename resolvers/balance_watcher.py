@@ -52,8 +52,11 @@ class Watcher:
         """The next state. Raises: TimeoutError where the first does not come, since the database is away."""
         if not self._waiting:
             # Only before the first state has been told is there nothing in it.
-            async with asyncio.timeout(None if self._told else _FIRST_STATE_WITHIN_S):
+            if self._told:
                 await self._until_woken()
+            else:
+                async with asyncio.timeout(_FIRST_STATE_WITHIN_S):
+                    await self._until_woken()
         if self.ended:
             raise self._error or StopAsyncIteration
         account_id, state = self._waiting.popitem(last=False)

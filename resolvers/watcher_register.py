@@ -1,6 +1,6 @@
 """Who watches what: from a changed account to its watchers by look-ups alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from resolvers.access import AccountPath
 from resolvers.account_directory import AccountRef
@@ -94,10 +94,12 @@ class WatcherRegister:
                 taken[account_id], named.joining = named.joining, []
         return taken
 
-    def hand_out(self, state: BalanceState, *, joining: Iterable[Watcher], changed: bool) -> None:
+    def hand_out(self, state: BalanceState, *, joining: Sequence[Watcher], changed: bool) -> None:
         """Give the state to those who are ``joining``, and if it is ``changed`` to everybody who watches it."""
-        for watcher in joining:
-            watcher.put(state.told_as(LiveCause.PRESENT))
+        if joining:
+            present = state.told_as(LiveCause.PRESENT)
+            for watcher in joining:
+                watcher.put(present)
         if not changed:
             return
         named = self._named.get(state.account.id)

@@ -11,6 +11,7 @@ from schema.call_limits import CallLimitMutations
 from schema.call_mutations import CallMutations
 from schema.calls import CallQueries
 from schema.credit_mutations import CreditMutations
+from schema.event_writer import EventWriters
 from schema.field_costs import FIELD_COSTS
 from schema.hold_mutations import HoldMutations
 from schema.low_balance import LowBalanceMutations, LowBalanceSubscriptions
@@ -60,6 +61,7 @@ schema = ServiceSchema(
     subscription=Subscription,
     config=StrawberryConfig(scalar_map=SCALARS),
     field_costs=FIELD_COSTS,
+    event_writer=EventWriters().writer,
 )
 
 

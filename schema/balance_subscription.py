@@ -1,8 +1,9 @@
 """`balanceChanged`: balances as they change."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -33,6 +34,8 @@ BalanceCause = graphql_enum(
 @strawberry.type(description="How an account stands after a change of its balance, held amount or credit limit.")
 class BalanceChange:
     state: strawberry.Private[BalanceState]
+    # What `schema.event_writer` has made of it, by who did.
+    texts: strawberry.Private[dict[Any, str]] = field(default_factory=dict)
     balance: Money = strawberry.field(description="Its balance.")
     held: Money = strawberry.field(description="What is held of it for running calls.")
     available: Money | None = strawberry.field(
@@ -93,4 +96,6 @@ class BalanceSubscriptions:
         wanted = None if account_ids is None else [number_of("Account", account_id) for account_id in account_ids]
         async with watch_balances(info.context, wanted, include_descendants=include_descendants) as watcher:
             async for state in watcher:
-                yield BalanceChange.of(state)
+                if state.shown is None:
+                    state.shown = BalanceChange.of(state)
+                yield state.shown

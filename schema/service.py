@@ -5,16 +5,18 @@ again as executing it. Nothing here needs them, so an operation goes through thr
 checked document, mostly remembered), `run` or `events`, and `explain` for whatever failed.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import orjson
 import strawberry
+import structlog
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, execute, subscribe
+from graphql import GraphQLError, execute
 from graphql import OperationType as CoreOperationType
+from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
 from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.config import StrawberryConfig
@@ -31,9 +33,21 @@ from schema.operation import Operation
 from schema.plain_mutation import PlainMutation, plain_mutation
 from schema.query_cost import FieldCost
 
+log = structlog.get_logger(__name__)
+
 _QUERY = CoreOperationType.QUERY
 _MUTATION = CoreOperationType.MUTATION
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
+
+
+class WritesEvents(Protocol):
+    """Makes the text of a subscription's events without executing them (see `schema.event_writer`)."""
+
+    def at_once(self, event: Any) -> str | None:
+        """The text of the whole result, if nothing has to be waited for. Raises: as `write`."""
+
+    async def write(self, event: Any) -> str:
+        """The text of the whole result. Raises: anything, where the event has to be executed."""
 
 
 class EncodedResult(ExecutionResult):
@@ -61,6 +75,7 @@ class ServiceSchema(strawberry.Schema):
         scalar_overrides: Mapping[object, Any] | None = None,
         limits: DocumentLimits | None = None,
         field_costs: Mapping[str, FieldCost] | None = None,
+        event_writer: Callable[[Executor[Any]], WritesEvents | None] = lambda _: None,
     ) -> None:
         super().__init__(
             query,
@@ -73,6 +88,7 @@ class ServiceSchema(strawberry.Schema):
         )
         self._reads = CompiledReads(self, self._schema)
         self._documents = Documents(self._schema, limits or DocumentLimits(), field_costs)
+        self._event_writer = event_writer
 
     def prepare(self, query: str, operation_name: str | None = None) -> Operation:
         """The checked operation of a text. Raises: RequestRefused, with errors that have no request id yet."""
@@ -132,8 +148,11 @@ class ServiceSchema(strawberry.Schema):
 
     async def events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
-    ) -> AsyncGenerator[ExecutionResult, None]:
-        """Run any operation as a stream: each event of a subscription, or the one result of anything else."""
+    ) -> AsyncGenerator[ExecutionResult | str, None]:
+        """Run any operation as a stream: each event of a subscription, or the one result of anything else.
+
+        Text is the whole result of an event as JSON, ``{"data": ...}``.
+        """
         if operation.type is not _SUBSCRIPTION:
             yield await self.run(operation, variables, context)
             return
@@ -141,33 +160,45 @@ class ServiceSchema(strawberry.Schema):
         if cost.refusal:
             yield _refused([cost.refusal], context, cost.extensions)
             return
+        # What stands behind the data of each event that is written as text.
+        end = "}" if cost.extensions is None else f',"extensions":{orjson.dumps(cost.extensions).decode()}}}'
         async with aclosing(self._events(operation, variables, context)) as results:
             async for result in results:
-                result.extensions = cost.extensions
-                yield result
+                if isinstance(result, str):
+                    yield result[:-1] + end
+                else:
+                    result.extensions = cost.extensions
+                    yield result
 
     async def _events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
-    ) -> AsyncGenerator[ExecutionResult, None]:
+    ) -> AsyncGenerator[ExecutionResult | str, None]:
         begun = False
         try:
-            source = subscribe(
-                self._schema,
-                operation.document,
-                variable_values=variables,
-                operation_name=operation.name,
-                context_value=context,
-                executor_class=EventExecutor,
-            )
+            executor = EventExecutor.build(self._schema, operation.document, None, context, variables, operation.name)
+            if isinstance(executor, list):
+                yield _refused(executor, context)
+                return
+            source = create_source_event_stream(executor)
             if isawaitable(source):
                 source = await source
             if isinstance(source, CoreResult):
                 yield _refused(source.errors or [], context)
                 return
-            async with aclosing(cast("AsyncGenerator[CoreResult, None]", source)) as results:
-                async for result in results:
+            writer = self._event_writer(executor)
+            async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
+                async for event in events:
                     begun = True
-                    yield _answer(result, context)
+                    if writer is not None:
+                        try:
+                            text = writer.at_once(event) or await writer.write(event)
+                        except Exception as error:
+                            # Executing the event meets it again, and says what to say.
+                            log.debug("event_not_written", request_id=_request_id(context), error=repr(error))
+                        else:
+                            yield text
+                            continue
+                    yield _answer(await _execute(executor, event), context)
         except Exception as error:
             refused = _refused([failure_of(error)], context)
             yield ExecutionResult(data=None, errors=refused.errors) if begun else refused
@@ -191,10 +222,11 @@ class ServiceSchema(strawberry.Schema):
             return _refused([subscriptions_need_a_stream()], context_value)
         result = await self.run(operation, variable_values, context_value)
         if isinstance(result, EncodedResult):
-            return ExecutionResult(data=orjson.loads(result.encoded), errors=None)
+            return ExecutionResult(data=orjson.loads(result.encoded), errors=None, extensions=result.extensions)
         return result
 
-    async def stream(
+    # Text among the results is for our own handler of WebSockets, which is the only caller.
+    async def stream(  # type: ignore[override]
         self,
         query: str | None,
         variable_values: dict[str, Any] | None = None,
@@ -203,30 +235,32 @@ class ServiceSchema(strawberry.Schema):
         operation_name: str | None = None,
         operation_extensions: dict[str, Any] | None = None,
         allowed_operation_types: Iterable[OperationType] | None = None,
-    ) -> AsyncGenerator[ExecutionResult, None]:
+    ) -> AsyncGenerator[ExecutionResult | str, None]:
         """`prepare` and `events` in one, as Strawberry's handler of WebSockets calls it."""
-        return self._stream_of(query or "", operation_name, variable_values, context_value)
-
-    async def _stream_of(
-        self, query: str, name: str | None, variables: dict[str, Any] | None, context: Any
-    ) -> AsyncGenerator[ExecutionResult, None]:
         try:
-            operation = self.prepare(query, name)
+            operation = self.prepare(query or "", operation_name)
         except RequestRefused as refused:
-            yield _refused(refused.errors, context)
-            return
+            return _only(_refused(refused.errors, context_value))
         except Exception as error:
-            yield _refused([failure_of(error)], context)
-            return
-        async with aclosing(self.events(operation, variables, context)) as results:
-            async for result in results:
-                yield result
+            return _only(_refused([failure_of(error)], context_value))
+        return self.events(operation, variable_values, context_value)
 
 
 def subscriptions_need_a_stream() -> GraphQLError:
     """What is said to a subscription that came as a plain request."""
     message = "Subscriptions need a WebSocket (graphql-transport-ws) or Accept: text/event-stream."
     return failure(FailureCode.BAD_USER_INPUT, message)
+
+
+async def _only(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+    yield result
+
+
+async def _execute(executor: Executor[Any], event: Any) -> CoreResult:
+    result = execute_subscription_event(executor.build_per_event_executor(event))
+    if isawaitable(result):
+        result = await result
+    return result  # never several: the schema has neither @defer nor @stream
 
 
 def _answer(result: CoreResult, context: Any) -> ExecutionResult:

@@ -78,6 +78,10 @@ class EmbeddedPostgres:
         password = self._folder.password_file.read_text()
         return f"postgresql+asyncpg://{ROLE}:{password}@/{DATABASE}?host={quote(socket_dir, safe='/')}"
 
+    def is_kept(self) -> bool:
+        """Whether a keeper is there; one that has been killed is not, and its server is about to end or has."""
+        return _is_locked(self._folder.keeper_lock)
+
     def stop(self) -> None:
         """Leave the server; the last user waits until it has shut down. Does nothing when not started."""
         if self._users_lock is None:

@@ -72,7 +72,7 @@ class _Exchange:
             await self.answer(result)
         metrics.refused_seconds.observe(perf_counter() - self.begun_at)
 
-    async def answer_events(self, results: AsyncGenerator[ExecutionResult, None]) -> None:
+    async def answer_events(self, results: AsyncGenerator[ExecutionResult | str, None]) -> None:
         """A result after the other, as an event stream."""
         await send_events(self.receive, self.send, results, self.request_id, self.stopping)
 

@@ -25,7 +25,7 @@ _HEADERS = [
 async def send_events(
     receive: Receive,
     send: Send,
-    results: AsyncGenerator[ExecutionResult, None],
+    results: AsyncGenerator[ExecutionResult | str, None],
     request_id: str,
     stopping: asyncio.Event,
 ) -> None:
@@ -59,10 +59,11 @@ async def send_events(
         await _send_chunk(send, b"", last=True)
 
 
-async def _send_all(send: Send, results: AsyncGenerator[ExecutionResult, None], request_id: str) -> None:
+async def _send_all(send: Send, results: AsyncGenerator[ExecutionResult | str, None], request_id: str) -> None:
     async with aclosing(results):
         async for result in results:
-            await _send_chunk(send, b"event: next\ndata: " + encoded(result, request_id) + b"\n\n")
+            data = result.encode() if isinstance(result, str) else encoded(result, request_id)
+            await _send_chunk(send, b"event: next\ndata: " + data + b"\n\n")
     await _send_chunk(send, b"event: complete\ndata:\n\n", last=True)
 
 

@@ -17,6 +17,7 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.types.execution import PreExecutionError
 from strawberry.types.unset import UNSET, UnsetType
 from structlog.contextvars import bind_contextvars
 
@@ -42,6 +43,7 @@ class Connection:
 
     header_token: str | None
     request_id: str
+    send: Send
     client_address: str = ""
     connection_params: Mapping[str, object] | None = None
 
@@ -56,15 +58,28 @@ class Connection:
 
 class _Adapter(ASGIWebSocketAdapter):
     async def send_json(self, message: Mapping[str, object]) -> None:
+        text = self.view.encode_json(message)
+        assert isinstance(text, str), "bytes would go out as a binary frame"
+        await self.send_text(text)
+
+    async def send_text(self, text: str) -> None:
+        """A message that is JSON already."""
         if self.ws.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnected
-        await super().send_json(message)
+        connection: Connection = self.ws.scope[_CONNECTION]
+        try:
+            # Not through Starlette's WebSocket: it would look once more at what was looked at above.
+            await connection.send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError) as error:
+            # RuntimeError: the server has closed the connection of one who answered no ping.
+            raise WebSocketDisconnected from error
 
 
 class _Handler(BaseGraphQLTransportWSHandler[Any, None]):
     """Strawberry's handler of the protocol, where it trusts its client too much or gives up too early."""
 
     view: "GraphQLOverWebSocket"
+    websocket: _Adapter
 
     async def handle_message(self, message: Any) -> None:
         if isinstance(message, dict) and message.get("payload", _NO_PAYLOAD) is None:
@@ -107,6 +122,20 @@ class _Handler(BaseGraphQLTransportWSHandler[Any, None]):
         handler.context = context
         await super(_Handler, handler).run_operation(operation)
 
+    async def _send_result_stream(self, operation: Operation[Any, None], result_source: Any) -> None:
+        """Strawberry's own, and what is text already goes out as it is: the bytes are the same."""
+        beginning = f'{{"id":{self.view.encode_json(operation.id)},"type":"next","payload":'
+        is_first = True
+        async for result in result_source:
+            if isinstance(result, str):
+                await self.websocket.send_text(f"{beginning}{result}}}")
+            elif is_first and isinstance(result, PreExecutionError):
+                await self._handle_pre_execution_error(operation, result)
+                return
+            else:
+                await operation.send_next(result)
+            is_first = False
+
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):
             log.error("websocket_operation_failed", request_id=self.context.request_id, exc_info=error)
@@ -144,7 +173,7 @@ class GraphQLOverWebSocket(GraphQL[Any, None]):
         """Serve one connection until either side closes it."""
         headers = headers_of(scope["headers"])
         scope[_CONNECTION] = Connection(
-            bearer_token(headers.get(b"authorization")), request_id_of(headers), client_address_of(scope)
+            bearer_token(headers.get(b"authorization")), request_id_of(headers), send, client_address_of(scope)
         )
         bind_contextvars(request_id=scope[_CONNECTION].request_id)
         websocket_connections.inc()

@@ -5,15 +5,18 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 _TRACEBACK_WITHOUT_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
-def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"]) -> None:
+def configure_logs(
+    level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"], *, worker: int | None = None
+) -> None:
     """Write events of ``level`` and above to standard error, as text for people or one JSON object a line.
 
-    What libraries log comes out the same way, from warnings on. Tracebacks never show local variables: they hold
+    What libraries log comes out the same way, from warnings on. Each line names the ``worker``, where this process is
+    one of several. Tracebacks never show local variables: they hold
     tokens and passwords.
     """
     shared: list[Processor] = [
@@ -21,6 +24,8 @@ def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Li
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if worker is not None:
+        shared.append(_naming(worker))
     writing = _writing(form)
     threshold = getattr(logging, level.upper())
     structlog.configure(
@@ -39,6 +44,13 @@ def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Li
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+
+
+def _naming(worker: int) -> Processor:
+    def name(_logger: object, _method: str, event: EventDict) -> EventDict:
+        return {"worker": worker, **event}
+
+    return name
 
 
 def _writing(form: Literal["text", "json"]) -> list[Processor]:

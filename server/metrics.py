@@ -1,6 +1,21 @@
-"""What `/metrics` counts, for Prometheus."""
+"""What `/metrics` counts, for Prometheus.
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+Where the server is several processes (`server.workers`), each keeps its figures in a file of a folder that all of them
+read: whichever is asked answers the sums.
+"""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +29,9 @@ mutation_seconds = operation_seconds.labels("mutation")
 refused_seconds = operation_seconds.labels("refused")
 
 top_level_errors = Counter("tollpath_top_level_errors", "Top-level errors, by extensions.code.", ["code"])
-live_connections = Gauge("tollpath_live_connections", "Open connections that carry events.", ["transport"])
+live_connections = Gauge(
+    "tollpath_live_connections", "Open connections that carry events.", ["transport"], multiprocess_mode="livesum"
+)
 websocket_connections = live_connections.labels("websocket")
 event_stream_connections = live_connections.labels("sse")
 
@@ -22,5 +39,9 @@ exports_running = Gauge("tollpath_exports_running", "Exports that are being made
 
 
 async def metrics(request: Request) -> Response:
-    """Everything counted by this process, in Prometheus' text form."""
-    return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+    """Everything counted, in Prometheus' text form."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})

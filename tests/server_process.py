@@ -23,6 +23,15 @@ class ServerProcess:
         self.address = address
         self._log = log
 
+    def worker_ids(self) -> list[int]:
+        """The processes of its workers, where it has some."""
+        return self.workers_of(self.process.pid)
+
+    @staticmethod
+    def workers_of(process_id: int) -> list[int]:
+        """The children of a process."""
+        return [int(child) for child in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()]
+
     def log(self) -> str:
         """What it has logged."""
         return self._log.read_text()

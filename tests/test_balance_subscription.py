@@ -35,6 +35,7 @@ subscription ($accountIds: [ID!], $includeDescendants: Boolean = false) {
   }
 }
 """
+NextChange = Callable[[], Awaitable[dict[str, Any]]]
 OVER = pytest.mark.parametrize("subscribed", [over_websocket, over_sse], ids=["websocket", "sse"])
 
 
@@ -258,8 +259,8 @@ async def test_an_api_token_that_expires_or_is_revoked_ends_what_it_watches(live
 
 
 @asynccontextmanager
-async def narrow_sse(live: Live, query: str) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
-    """An event stream through the smallest buffers there are; gives what reads the next ``balanceChanged``."""
+async def narrow_connection(live: Live) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server of its own through the smallest buffers there are."""
     with socket.socket() as listening, socket.socket() as client:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         listening.bind(("127.0.0.1", 0))
@@ -268,30 +269,78 @@ async def narrow_sse(live: Live, query: str) -> AsyncIterator[Callable[[], Await
         async with running(application(live.services), bound=listening):
             await asyncio.get_running_loop().sock_connect(client, listening.getsockname())
             reader, writer = await asyncio.open_connection(sock=client, limit=2**14)
-            body = orjson.dumps({"query": query})
-            writer.write(
-                b"POST /graphql HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\ncontent-type: application/json\r\n"
-                b"authorization: Bearer %b\r\ncontent-length: %d\r\n\r\n%b"
-                % (live.keytyh.token.encode(), len(body), body)
-            )
-
-            async def change() -> dict[str, Any]:
-                async with asyncio.timeout(10):
-                    while not (line := await reader.readline()).startswith(b"data: {"):
-                        pass
-                found: dict[str, Any] = orjson.loads(line.removeprefix(b"data: "))["data"]["balanceChanged"]
-                return found
-
-            yield change
+            yield reader, writer
             writer.close()
 
 
-async def test_a_client_that_stops_reading_gets_fewer_and_newer_states(live: Live) -> None:
-    changes = 600
+@asynccontextmanager
+async def narrow_sse(live: Live, query: str) -> AsyncIterator[NextChange]:
+    """An event stream."""
+    async with narrow_connection(live) as (reader, writer):
+        body = orjson.dumps({"query": query})
+        writer.write(
+            b"POST /graphql HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\ncontent-type: application/json\r\n"
+            b"authorization: Bearer %b\r\ncontent-length: %d\r\n\r\n%b" % (live.keytyh.token.encode(), len(body), body)
+        )
+
+        async def change() -> dict[str, Any]:
+            async with asyncio.timeout(10):
+                while not (line := await reader.readline()).startswith(b"data: {"):
+                    pass
+            found: dict[str, Any] = orjson.loads(line.removeprefix(b"data: "))["data"]["balanceChanged"]
+            return found
+
+        yield change
+
+
+@asynccontextmanager
+async def narrow_websocket(live: Live, query: str) -> AsyncIterator[NextChange]:
+    """A WebSocket."""
+    async with narrow_connection(live) as (reader, writer):
+
+        def say(**message: Any) -> None:
+            payload = orjson.dumps(message)
+            # Masked with zeros, which leaves it as it is.
+            writer.write(bytes((0x81, 0xFE)) + len(payload).to_bytes(2, "big") + bytes(4) + payload)
+
+        async def message() -> Any:
+            async with asyncio.timeout(10):
+                opcode, length = await reader.readexactly(2)
+                if length >= 126:
+                    length = int.from_bytes(await reader.readexactly(2 if length == 126 else 8), "big")
+                payload = await reader.readexactly(length)
+            if opcode == 0x89:
+                writer.write(bytes((0x8A, 0x80 | length)) + bytes(4) + payload)
+                return await message()
+            assert opcode == 0x81
+            return orjson.loads(payload)
+
+        async def change() -> dict[str, Any]:
+            found: dict[str, Any] = (await message())["payload"]["data"]["balanceChanged"]
+            return found
+
+        writer.write(
+            b"GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
+            b"sec-websocket-protocol: graphql-transport-ws\r\n\r\n"
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        say(type="connection_init", payload={"Authorization": f"Bearer {live.keytyh.token}"})
+        assert (await message())["type"] == "connection_ack"
+        say(type="subscribe", id="1", payload={"query": query})
+        yield change
+
+
+@pytest.mark.parametrize("narrow", [narrow_websocket, narrow_sse], ids=["websocket", "sse"])
+async def test_a_client_that_stops_reading_gets_fewer_and_newer_states_and_others_get_theirs(
+    live: Live, narrow: Any
+) -> None:
+    # Within the seconds after which the server looks whether a WebSocket is still read.
+    changes = 200
     # Large events, so that the way to the client is full after a few of them.
     fields = " ".join(f"at{n}: at" for n in range(90))
     async with (
-        narrow_sse(live, f"subscription {{ balanceChanged {{ version {fields} }} }}") as slow,
+        narrow(live, f"subscription {{ balanceChanged {{ version {fields} }} }}") as slow,
         over_sse(live.address, live.keytyh.token, WATCH) as quick,
     ):
         assert (await slow())["version"] == 0
@@ -304,6 +353,8 @@ async def test_a_client_that_stops_reading_gets_fewer_and_newer_states(live: Liv
                 )
         while (await quick.change())["version"] < changes:
             pass
+        # The newest state, and no more, waits for the other until it has room.
+        assert sum(len(watcher._waiting) for watcher in live.services.feed._open) == 1
         versions = [(await slow())["version"]]
         while versions[-1] < changes:
             versions.append((await slow())["version"])

@@ -45,6 +45,13 @@ def test_json_is_one_object_a_line_with_the_request_id_and_no_local_variables(
     assert "secret-of-keytyh" not in json.dumps(ours)
 
 
+def test_each_line_names_the_worker_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info", "json", worker=2)
+    structlog.get_logger("test").info("ours")
+    logging.getLogger("some.library").warning("theirs")
+    assert [json.loads(line)["worker"] for line in capsys.readouterr().err.splitlines()] == [2, 2]
+
+
 def test_text_shows_the_traceback_without_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("info", "text")
     log_a_failure()

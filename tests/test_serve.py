@@ -15,7 +15,7 @@ from websockets.frames import CloseCode
 from websockets.sync.client import connect
 
 from tests.command_line import started, tollpath
-from tests.embedded_users import is_locked, is_running, keeper_id, postmaster_id, wait_until
+from tests.embedded_users import is_locked, is_running, keeper_id, kill, postmaster_id, wait_until
 
 PASSWORD = "sesame"
 BALANCES = "subscription { balanceChanged { version } }"
@@ -113,6 +113,20 @@ def test_after_kill_9_of_everything_the_next_start_serves_the_same_accounts(tmp_
             "viewer": {"customers": {"nodes": [{"username": "keytyh*operator"}]}}
         }
         server.end(signal.SIGTERM)
+
+
+def test_a_server_whose_database_lost_its_keeper_starts_it_again(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with serving(data_dir) as server:
+        token = server.operator_token()
+        postmaster = postmaster_id(data_dir)
+        kill(keeper_id(data_dir))
+        wait_until(lambda: not is_running(postmaster))
+        wait_until(lambda: httpx.get(f"{server.address}/readyz").status_code == 200)
+        assert postmaster_id(data_dir) != postmaster
+        assert server.ask("{ viewer { username } }", token) == {"viewer": {"username": "operator"}}
+        server.end(signal.SIGTERM)
+    assert not (data_dir / "pgdata" / "postmaster.pid").exists()
 
 
 def test_another_command_uses_the_database_of_a_running_server(tmp_path: Path) -> None:

@@ -87,8 +87,15 @@ def with_database(settings: Settings, work: Callable[[Opened], Awaitable[T]], *,
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
     """`DATABASE_URL`, or the embedded server for as long as the context lives. Raises: BadEnvironment."""
+    with database_server(settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def database_server(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """The same, with the embedded server if it is that one."""
     if settings.database_url is not None:
-        yield settings.database_url
+        yield settings.database_url, None
         return
     embedded = EmbeddedPostgres(settings.data_dir, bin_dir=settings.pg_bin)
     try:
@@ -96,7 +103,7 @@ def database_url(settings: Settings) -> Iterator[str]:
     except EmbeddedPostgresError as error:
         raise BadEnvironment(str(error)) from None
     try:
-        yield url
+        yield url, embedded
     finally:
         embedded.stop()
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import charging, cost, exports, growth, holds, rerating, sustained
+from tests.benchmarks import charging, cost, exports, growth, holds, rerating, sustained, watchers, workers
 from tests.benchmarks.machine import header
 from tests.benchmarks.report import Options, Report, as_page
 
-_BENCHMARKS = {module.NAME: module.run for module in (charging, sustained, growth, holds, rerating, cost, exports)}
+_BENCHMARKS = {
+    module.NAME: module.run
+    for module in (charging, sustained, growth, holds, rerating, watchers, workers, cost, exports)
+}
 
 
 def main() -> int:
