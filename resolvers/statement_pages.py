@@ -49,7 +49,7 @@ class _Connection:
     def json(self) -> Json:
         """The whole connection, as a subquery on whatever rows are around it."""
         members = json_text.object_of((inner.key, self._member(inner)) for inner in self._selected.inner)
-        return [select(joined(members)).select_from(self._source).scalar_subquery()]
+        return json_text.selected_from(self._source, members)
 
     def _member(self, selected: Selected) -> Json:
         match selected.name:
