@@ -120,16 +120,19 @@ class Database:
                 raise
 
     async def read_row(self, sql: str, arguments: Sequence[Any]) -> "asyncpg.Record":
-        """The one row that a statement answers; its plan is kept by the server. For statements that come often.
+        """The one row that a statement answers: `read_rows` of it."""
+        (row,) = await self.read_rows(sql, arguments)
+        return row
+
+    async def read_rows(self, sql: str, arguments: Sequence[Any]) -> "list[asyncpg.Record]":
+        """The rows that a statement answers; its plan is kept by the server. For statements that come often.
 
         A connection goes back to the pool as it is: it only ever reads, so there is nothing to reset.
         """
         if self._row_pool is None:
             async with self._row_pool_lock:
                 self._row_pool = self._row_pool or await self._create_row_pool()
-        row = await self._row_pool.fetchrow(sql, *arguments)
-        assert row is not None
-        return row
+        return await self._row_pool.fetch(sql, *arguments)
 
     async def _create_row_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         async def leave(_connection: "asyncpg.Connection[Any]") -> None:
