@@ -149,7 +149,10 @@ async def main(url: str) -> None:
     """Serve until a signal."""
     bound = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{bound.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(application(url), http="httptools", log_level="warning", access_log=False)
+    # Longer than one request keeps it from looking at its connections.
+    config = uvicorn.Config(
+        application(url), http="httptools", log_level="warning", access_log=False, timeout_keep_alive=75
+    )
     await uvicorn.Server(config).serve([bound])
 
 

@@ -14,6 +14,7 @@ const preset = {
 };
 
 const service = grafserv({ preset, schema: (await postgraphile(preset).getSchemaResult()).schema });
-const server = createServer();
+// Longer than one request keeps it from looking at its connections.
+const server = createServer({ keepAliveTimeout: 75_000 });
 await service.addTo(server);
 server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
