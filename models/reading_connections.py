@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
@@ -41,7 +42,8 @@ class ReadingConnections:
 
     async def close(self) -> None:
         """Close all of them, once what runs is done."""
-        for _ in range(self._size):
-            await self._permits.acquire()
-        while connection := self._open_one():
-            await connection.close()
+        async with AsyncExitStack() as stack:
+            for _ in range(self._size):
+                await stack.enter_async_context(self._permits)
+            while connection := self._open_one():
+                await connection.close()
