@@ -9,11 +9,11 @@ import sys
 
 import uvloop
 
-from tests.benchmarks import charging, holds, reads, rerating
+from tests.benchmarks import charging, holds, peers, rerating
 from tests.benchmarks.machine import header
 from tests.benchmarks.report import Options, Report
 
-_BENCHMARKS = {charging.NAME: charging.run, holds.NAME: holds.run, reads.NAME: reads.run, rerating.NAME: rerating.run}
+_BENCHMARKS = {charging.NAME: charging.run, holds.NAME: holds.run, peers.NAME: peers.run, rerating.NAME: rerating.run}
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ _DIFFERENT = """
 
 
 @dataclass(frozen=True)
-class ReadsPlace:
+class PeerPlace:
     """The database, a reseller with customers, and the tokens of the operator and of that reseller's own reseller."""
 
     place: Place
@@ -36,7 +36,7 @@ class ReadsPlace:
 
 
 @asynccontextmanager
-async def reads_place(seed: int) -> AsyncIterator[ReadsPlace]:
+async def peer_place(seed: int) -> AsyncIterator[PeerPlace]:
     """A server of its own, gone with everything in it at the end."""
     async with place_with_tree(seed) as place:
         reseller = place.tree.levels[-2][0]
@@ -48,7 +48,7 @@ async def reads_place(seed: int) -> AsyncIterator[ReadsPlace]:
             await connection.execute("VACUUM ANALYZE")
         finally:
             await connection.close()
-        yield ReadsPlace(place, reseller.id, *found)
+        yield PeerPlace(place, reseller.id, *found)
 
 
 async def _token(connection: "asyncpg.Connection[asyncpg.Record]", account_id: int) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from tests.benchmarks.http_client import answer_to, send_all
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client, cpu_s_of_process, memory_mib_of_process
-from tests.benchmarks.reads_peers import FIELDS, LEVELS, PAGE_OF_50, Peer, running_peers
-from tests.benchmarks.reads_place import ReadsPlace, reads_place
+from tests.benchmarks.peer_place import PeerPlace, peer_place
+from tests.benchmarks.peer_servers import FIELDS, PAGE_OF_50, Peer, running_peers
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way, measure_in_turn
+from tests.benchmarks.tree import CHILDREN_BY_LEVEL
 
-NAME = "reads"
+NAME = "peers"
 
 _CONNECTIONS = 16
 # Of those who take a second for the tree; one process does not get faster by more, and some wait no longer.
@@ -49,8 +50,8 @@ class _Question:
         return peer.tree if self is _TREE else peer.page
 
 
-_TREE = _Question("tree", alone=10, together=48)
-_PAGE = _Question("page of 50", alone=200, together=1600)
+_TREE = _Question("tree", alone=10, together=32)
+_PAGE = _Question("page of 50", alone=100, together=800)
 # Slow peers do this part of it.
 _SLOW_SHARE = 5
 
@@ -68,7 +69,7 @@ class _Contest:
 async def run(options: Options) -> Report:
     """See that all answer the same, then measure all of it in turn, several rounds."""
     rounds = 1 if options.quick else options.rounds
-    async with reads_place(options.seed) as place, running_peers(place, place.place.folder) as peers:
+    async with peer_place(options.seed) as place, running_peers(place, place.place.folder) as peers:
         facts = {
             "rounds": f"{rounds}, medians; seed {options.seed}",
             "postgres": place.place.description,
@@ -87,11 +88,11 @@ async def run(options: Options) -> Report:
         contests = [_contest(place, question, peer, options) for question in (_TREE, _PAGE) for peer in peers]
         await measure_in_turn([way for contest in contests for way in (contest.alone, contest.together)], rounds)
         facts["memory MiB at the end"] = _memory(peers)
-        title = f"Reading {LEVELS} levels of customers, and a page of {PAGE_OF_50}: one process each"
+        title = f"Reading {len(CHILDREN_BY_LEVEL)} levels of customers, and a page of {PAGE_OF_50}: one process each"
         return Report(NAME, title, _rows(contests), _NOTES, alarms, facts)
 
 
-def _contest(place: ReadsPlace, question: _Question, peer: Peer, options: Options) -> _Contest:
+def _contest(place: PeerPlace, question: _Question, peer: Peer, options: Options) -> _Contest:
     meter = CpuMeter(
         {
             "server": lambda: cpu_s_of_process(peer.pid),

@@ -1,4 +1,4 @@
-"""Who answers the reads of `tests.benchmarks.reads`: the product and its peers, each a process of its own."""
+"""Who answers the reads of `tests.benchmarks.peers`: the product and its peers, each a process of its own."""
 
 import asyncio
 import base64
@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 
 from tests.benchmarks import node
-from tests.benchmarks.reads_place import ReadsPlace
+from tests.benchmarks.peer_place import PeerPlace
+from tests.benchmarks.tree import CHILDREN_BY_LEVEL
 from tests.server_process import server_process
 
 FIELDS = "username depth isReseller blocked balance available createdAt"
-LEVELS = 4
-PAGE_SIZE = 100
 PAGE_OF_50 = 50
 
 _BY_RESOLVERS = "from schema.service import ServiceSchema as S; S.run = S.run_by_resolvers; "
@@ -59,7 +58,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def running_peers(place: ReadsPlace, folder: Path) -> AsyncIterator[list[Peer]]:
+async def running_peers(place: PeerPlace, folder: Path) -> AsyncIterator[list[Peer]]:
     """All of them, on one database; installs what PostGraphile needs the first time."""
     await node.install()
     async with AsyncExitStack() as stack:
@@ -74,10 +73,10 @@ async def running_peers(place: ReadsPlace, folder: Path) -> AsyncIterator[list[P
 
 @asynccontextmanager
 async def _tollpath(
-    name: str, program: str, place: ReadsPlace, folder: Path, *, slow: bool = False
+    name: str, program: str, place: PeerPlace, folder: Path, *, slow: bool = False
 ) -> AsyncIterator[Peer]:
     by_id = "orderBy: {field: CREATED_AT}"
-    tree = _nested(f"id {FIELDS}", f"customers(first: {PAGE_SIZE}, {by_id}) {{ nodes {{", "} }")
+    tree = _nested(f"id {FIELDS}", f"customers(first: %d, {by_id})", "{ nodes {", "} }")
     page = f"customers(first: {PAGE_OF_50}, {by_id}) {{ nodes {{ id {FIELDS} }} }}"
     reseller = base64.b64encode(f"Account:{place.reseller_id}".encode()).decode()
     async with server_process(place.url, folder / f"{name}.log", program=program) as server:
@@ -93,8 +92,8 @@ async def _tollpath(
 
 
 @asynccontextmanager
-async def _postgraphile(place: ReadsPlace, folder: Path) -> AsyncIterator[Peer]:
-    tree = _nested(f"rowId {FIELDS}", f"customersList(first: {PAGE_SIZE}) {{", "}")
+async def _postgraphile(place: PeerPlace, folder: Path) -> AsyncIterator[Peer]:
+    tree = _nested(f"rowId {FIELDS}", "customersList(first: %d)", "{", "}")
     page = f"customersList(first: {PAGE_OF_50}) {{ rowId {FIELDS} }}"
     url = make_url(place.url)
     environment = {
@@ -119,8 +118,8 @@ async def _postgraphile(place: ReadsPlace, folder: Path) -> AsyncIterator[Peer]:
 
 
 @asynccontextmanager
-async def _dataloader(place: ReadsPlace, folder: Path) -> AsyncIterator[Peer]:
-    tree = _nested(f"id {FIELDS}", f"customers(first: {PAGE_SIZE}) {{", "}")
+async def _dataloader(place: PeerPlace, folder: Path) -> AsyncIterator[Peer]:
+    tree = _nested(f"id {FIELDS}", "customers(first: %d)", "{", "}")
     page = f"customers(first: {PAGE_OF_50}) {{ id {FIELDS} }}"
     command = (sys.executable, "-m", "tests.benchmarks.dataloader_app", place.url.replace("+asyncpg", ""))
     async with _process(command, {}, folder / "dataloader.log") as (address, pid):
@@ -135,11 +134,12 @@ async def _dataloader(place: ReadsPlace, folder: Path) -> AsyncIterator[Peer]:
         )
 
 
-def _nested(fields: str, opening: str, closing: str) -> str:
-    inner = fields
-    for _ in range(LEVELS - 1):
-        inner = f"{fields} {opening} {inner} {closing}"
-    return f"{opening} {inner} {closing}"
+def _nested(fields: str, customers: str, opening: str, closing: str) -> str:
+    """Every level of the tree, each with pages of just its size."""
+    text = ""
+    for size in reversed(CHILDREN_BY_LEVEL):
+        text = f"{customers % size} {opening} {fields} {text} {closing}"
+    return text
 
 
 def _request(address: str, query: str, token: str | None = None) -> bytes:
