@@ -3,7 +3,6 @@
 One request is one transaction: `Database.transaction` is opened at the edge and commits once; nothing below it commits.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from models.reading_connections import ReadingConnections
 
 # A statement that takes longer has gone wrong; without these limits a killed database would hang its callers.
 _STATEMENT_TIMEOUT_MS = 30_000
@@ -72,9 +73,7 @@ class Database:
             },
         )
         self._charging_engine = self._create_engine(charging_pool_size, _CHARGING_SETTINGS)
-        self._row_pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._row_pool_size = pool_size
-        self._row_pool_lock = asyncio.Lock()
+        self._rows = ReadingConnections(self._reading_connection, pool_size)
         self._reading_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _create_engine(self, pool_size: int, server_settings: dict[str, str]) -> AsyncEngine:
@@ -131,32 +130,23 @@ class Database:
                 raise
 
     async def read_row(self, sql: str, arguments: Sequence[Any]) -> "asyncpg.Record":
-        """The one row that a statement answers; its plan is kept by the server. For statements that come often.
-
-        A connection goes back to the pool as it is: it only ever reads, so there is nothing to reset.
-        """
-        if self._row_pool is None:
-            async with self._row_pool_lock:
-                self._row_pool = self._row_pool or await self._create_row_pool()
-        row = await self._row_pool.fetchrow(sql, *arguments)
-        assert row is not None
+        """The one row that a statement answers: `read_rows` of it."""
+        (row,) = await self.read_rows(sql, arguments)
         return row
 
-    async def _create_row_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
-        async def leave(_connection: "asyncpg.Connection[Any]") -> None:
-            pass
+    async def read_rows(self, sql: str, arguments: Sequence[Any]) -> "list[asyncpg.Record]":
+        """The rows that a statement answers; its plan is kept by the server. For statements that come often."""
+        return await self._rows.fetch(sql, arguments)
 
-        return await asyncpg.create_pool(
+    async def _reading_connection(self) -> "asyncpg.Connection[Any]":
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
             **self._driver_arguments(),
-            min_size=0,
-            max_size=self._row_pool_size,
-            max_inactive_connection_lifetime=0,
-            reset=leave,
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=_ANSWER_TIMEOUT_S,
             max_cacheable_statement_size=0,
             server_settings=_ROW_SETTINGS,
         )
+        return connection
 
     def _driver_arguments(self) -> dict[str, Any]:
         arguments = self._engine.dialect.create_connect_args(self.url)[1]
@@ -173,8 +163,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every pooled connection."""
-        if self._row_pool is not None:
-            await self._row_pool.close()
+        await self._rows.close()
         await self._charging_engine.dispose()
         await self._engine.dispose()
 

@@ -7,6 +7,7 @@ A request is a frozen dataclass; its ``VALUES`` name the members that are values
 from collections.abc import Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Date, DateTime, Text, bindparam
@@ -35,10 +36,10 @@ def values_of(request: Any) -> tuple[list[Any], Hashable]:
 
 def _form(request: Any, values: list[Any]) -> Hashable:
     form: list[Any] = [type(request)]
-    for member in fields(request):
-        value = getattr(request, member.name)
-        if member.name in request.VALUES and value is not None:
-            several = value if member.name == "position" else (value,)
+    for name in _members(request.__class__):
+        value = getattr(request, name)
+        if name in request.VALUES and value is not None:
+            several = value if name == "position" else (value,)
             values.extend(several)
             form.append(tuple(type(one) for one in several))
         elif is_dataclass(value):
@@ -46,6 +47,11 @@ def _form(request: Any, values: list[Any]) -> Hashable:
         else:
             form.append(value)
     return tuple(form)
+
+
+@cache
+def _members(kind: Any) -> tuple[str, ...]:
+    return tuple(member.name for member in fields(kind))
 
 
 def with_parameters(request: Any, slot: int) -> Any:

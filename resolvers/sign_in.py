@@ -45,7 +45,9 @@ async def login(services: Services, *, username: str, password: str, client_addr
             ttl_s=services.rules.session_ttl_s,
         )
     viewer = await viewer_of_token(services.db, secret)
-    assert viewer is not None
+    if viewer is None:
+        # That has ended the session already.
+        raise InvalidCredentials("The password has just been changed.", path=("password",))
     return SignedIn(secret, expires_at, viewer)
 
 

@@ -144,12 +144,12 @@ class Compiler:
         """A list of the statement's rows, in their order."""
         rows, source = self.rows(statement)
         items = json_text.listed(joined(self.object(type_name, rows, selected)))
-        return [select(joined(items)).select_from(source).scalar_subquery()]
+        return json_text.selected_from(source, items)
 
     def row(self, statement: Select[*tuple[Any, ...]], write: Callable[[Rows], Json]) -> Json:
         """What ``write`` makes of the statement's only row; the statement always has one."""
         rows, source = self.rows(statement)
-        return [select(joined(write(rows))).select_from(source).scalar_subquery()]
+        return json_text.selected_from(source, write(rows))
 
     def rows(self, statement: Select[*tuple[Any, ...]]) -> tuple[Rows, Subquery]:
         """The statement as a subquery with a name of its own."""

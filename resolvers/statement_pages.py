@@ -51,7 +51,7 @@ class _Connection:
         members = json_text.object_of((inner.key, self._member(inner)) for inner in self._selected.inner)
         if all(isinstance(part, str) for part in members):
             return members  # nothing of the list is asked for: without an aggregate there would be a text for each row
-        return [select(joined(members)).select_from(self._source).scalar_subquery()]
+        return json_text.selected_from(self._source, members)
 
     def _member(self, selected: Selected) -> Json:
         match selected.name:

@@ -3,24 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
-
 from billing import tokens
 from billing.tokens import Scope
 from models.database import Database
 from resolvers.access import Viewer
 from resolvers.gathering import Gathering
 
-_VIEWERS = text("""
+_VIEWERS = """
     SELECT t.secret_digest, t.id AS token_id, t.kind, t.scopes, a.id AS account_id, a.username, a.path, a.is_reseller,
            (SELECT s.account_id
               FROM unnest(a.path) WITH ORDINALITY AS p (account_id, level)
               JOIN account_state s USING (account_id)
              WHERE s.blocked ORDER BY p.level LIMIT 1) AS blocked_by
       FROM tokens t JOIN accounts a ON a.id = t.account_id
-     WHERE t.secret_digest = ANY(CAST(:digests AS bytea[]))
+     WHERE t.secret_digest = ANY ($1::bytea[])
        AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
-""")
+"""
 
 
 class Viewers:
@@ -35,20 +33,20 @@ class Viewers:
         return await self._gathering.load(tokens.digest(secret))
 
     async def _load(self, digests: Sequence[bytes]) -> dict[bytes, Viewer]:
-        async with self._db.read() as connection:
-            rows = await connection.execute(_VIEWERS, {"digests": list(digests)})
-            return {row.secret_digest: _viewer(row) for row in rows}
+        rows = await self._db.read_rows(_VIEWERS, [digests])
+        return {row["secret_digest"]: _viewer(row) for row in rows}
 
 
 def _viewer(row: Any) -> Viewer:
+    of_session = row["kind"] == tokens.SESSION
     return Viewer(
-        account_id=row.account_id,
-        username=row.username,
-        path=tuple(row.path),
-        is_reseller=row.is_reseller,
-        scopes=_session_scopes(row.is_reseller) if row.kind == tokens.SESSION else frozenset(map(Scope, row.scopes)),
-        token_id=row.token_id,
-        blocked_by=row.blocked_by,
+        account_id=row["account_id"],
+        username=row["username"],
+        path=tuple(row["path"]),
+        is_reseller=row["is_reseller"],
+        scopes=_session_scopes(row["is_reseller"]) if of_session else frozenset(map(Scope, row["scopes"])),
+        token_id=row["token_id"],
+        blocked_by=row["blocked_by"],
     )
 
 

@@ -6,7 +6,7 @@ to the ordinary execution, which knows what to say.
 """
 
 import asyncio
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
@@ -44,8 +44,8 @@ _FIELDS_MAX = 400
 _OUTLINES_MAX = 8
 _STATEMENTS_MAX = 16
 
-_MARK = MARK.encode()
-_MARK_KEY = MARK_KEY.encode()
+# The root fields by their keys, each as the JSON it is.
+Data = dict[str, orjson.Fragment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class CompiledReads:
         self._strawberry = strawberry_schema
         self._schema = schema
 
-    async def data(self, operation: Operation, variables: VariableValues, context: RequestContext) -> bytes | None:
-        """The JSON of ``data``; None where the ordinary execution has to answer. Raises: a database outage."""
+    async def data(self, operation: Operation, variables: VariableValues, context: RequestContext) -> Data | None:
+        """``data``; None where the ordinary execution has to answer. Raises: a database outage."""
         viewer = context.viewer
         if viewer is None or Scope.READ not in viewer.scopes:
             return None
@@ -139,41 +139,35 @@ class CompiledReads:
         row: Iterable[str],
         variables: VariableValues,
         context: RequestContext,
-    ) -> bytes:
+    ) -> Data:
         """The root fields in their sequence, with what the statement left out."""
-        column = dict(zip(statement.columns, row, strict=True))
-        executor: EventExecutor | None = None
-        answers: list[Any] = []
-        if len(column) < len(outline.roots) or statement.left_out:
+        columns = dict(zip(statement.columns, row, strict=True))
+        answers: Mapping[Selected, str | bytes] = columns
+        if len(columns) < len(outline.roots) or statement.left_out:
             executor = executor_of(self._schema, operation, variables, context)
-        for root in outline.roots:
-            if root in column:
-                answers.append(_filled(column[root].encode(), statement.left_out, executor, context))
-            else:
-                assert executor is not None
-                answers.append(_ordinary(executor, root, None))
-        texts = await asyncio.gather(*answers)
-        if executor is not None and executor.collected_errors.errors:
-            raise _Ordinary
-        members = (orjson.dumps(root.key) + b":" + text for root, text in zip(outline.roots, texts, strict=True))
-        return b"{" + b",".join(members) + b"}"
+            waiting: list[Awaitable[str | bytes]] = [
+                _filled(columns[root], statement.left_out, executor, context)
+                if root in columns
+                else _ordinary(executor, root, None)
+                for root in outline.roots
+            ]
+            answers = dict(zip(outline.roots, await asyncio.gather(*waiting), strict=True))
+            if executor.collected_errors.errors:
+                raise _Ordinary
+        # Never joined here: that would copy a long answer once more.
+        return {root.key: orjson.Fragment(answers[root]) for root in outline.roots}
 
 
-async def _filled(
-    text: bytes, left_out: Sequence[Selected], executor: EventExecutor | None, context: RequestContext
-) -> bytes:
+async def _filled(text: str, left_out: Sequence[Selected], executor: EventExecutor, context: RequestContext) -> str:
     """The text with what the ordinary resolvers answer in place of its marks."""
-    if _MARK not in text:
-        return text
-    assert executor is not None
-    pieces = text.split(_MARK)
+    pieces = text.split(MARK)
     marks = [_marked(mark, left_out, executor, context) for mark in pieces[1::2]]
-    pieces[1::2] = await asyncio.gather(*marks)
-    return b"".join(pieces)
+    pieces[1::2] = [answer.decode() for answer in await asyncio.gather(*marks)]
+    return "".join(pieces)
 
 
-async def _marked(mark: bytes, left_out: Sequence[Selected], executor: EventExecutor, context: RequestContext) -> bytes:
-    number, _, id_json = mark.partition(_MARK_KEY)
+async def _marked(mark: str, left_out: Sequence[Selected], executor: EventExecutor, context: RequestContext) -> bytes:
+    number, _, id_json = mark.partition(MARK_KEY)
     source = await find(context, orjson.loads(id_json))
     if source is None:
         raise _Ordinary  # it went away between the statement and now

@@ -23,7 +23,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from schema.compiled_reads import CompiledReads
+from schema.compiled_reads import CompiledReads, Data
 from schema.cost_limit import priced
 from schema.document_limits import DocumentLimits
 from schema.documents import Documents
@@ -51,11 +51,15 @@ class WritesEvents(Protocol):
 
 
 class EncodedResult(ExecutionResult):
-    """A result without errors whose ``data`` is JSON already."""
+    """A result without errors whose root fields are JSON already."""
 
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data=orjson.Fragment(data), errors=None)  # type: ignore[arg-type]
-        self.encoded = data
+    def __init__(self, data: Data) -> None:
+        super().__init__(data=data, errors=None)
+
+    @property
+    def encoded(self) -> bytes:
+        """The JSON of ``data``."""
+        return orjson.dumps(self.data)
 
 
 class ServiceSchema(strawberry.Schema):

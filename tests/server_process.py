@@ -13,6 +13,7 @@ from typing import Any
 from tests.graphql_client import CHEAP_HASH, PASSWORD
 
 _ADDRESS = re.compile(r"GraphQL\s+(http://\S+)/graphql")
+_PROGRAM = "from server.cli import main; main()"
 
 
 class ServerProcess:
@@ -38,14 +39,16 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server_process(database_url: str, log: Path, **settings: Any) -> AsyncIterator[ServerProcess]:
+async def server_process(
+    database_url: str, log: Path, *, program: str = _PROGRAM, **settings: Any
+) -> AsyncIterator[ServerProcess]:
     """A server on a free port; its operator is ``operator`` with the usual password. It must end in order."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLPATH_")}
     environment |= {"DATABASE_URL": database_url, "TOLLPATH_OPERATOR_PASSWORD": PASSWORD}
     environment |= {f"TOLLPATH_{name.upper()}": str(value) for name, value in (CHEAP_HASH | settings).items()}
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from server.cli import main; main()", "serve", "--port", "0"),
+            *(sys.executable, "-c", program, "serve", "--port", "0"),
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,

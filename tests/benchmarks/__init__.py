@@ -8,5 +8,8 @@ One file a benchmark, each with ``async def run(options) -> Report``, listed in 
     tree          10,000 customers at depth 5 with a deck of 9,000 prefixes, from a seed
     load          random calls; as orders, and as requests that are complete before the clock starts
     http_client   sends finished requests over keep-alive connections, so many in flight
+    node          Node.js and PostGraphile, installed on first use
+    peer_place   the tree with accounts that differ, for those who only read
+    peer_servers  the servers that are compared: the product, PostGraphile, `dataloader_app`
     pgbench       one transaction a call, written as well as it can be: the baseline
 """

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import charging, cost, exports, growth, holds, rerating, sustained, watchers, workers
+from tests.benchmarks import charging, cost, exports, growth, holds, peers, rerating, sustained, watchers, workers
 from tests.benchmarks.machine import header
 from tests.benchmarks.report import Options, Report, as_page
 
 _BENCHMARKS = {
     module.NAME: module.run
-    for module in (charging, sustained, growth, holds, rerating, watchers, workers, cost, exports)
+    for module in (charging, sustained, growth, holds, peers, rerating, watchers, workers, cost, exports)
 }
 
 

@@ -174,6 +174,19 @@ async def send_for(
         return perf_counter() - begun_at, run.latencies_s
 
 
+async def answer_to(address: str, request: bytes) -> bytes:
+    """The body of the answer to one request."""
+    url = urlsplit(address)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    try:
+        writer.write(request)
+        head = await reader.readuntil(_HEAD_END)
+        length_at = head.index(_LENGTH) + len(_LENGTH)
+        return await reader.readexactly(int(head[length_at : head.index(b"\r\n", length_at)]))
+    finally:
+        writer.close()
+
+
 async def send_at_a_rate(
     address: str, requests: Sequence[bytes], *, per_s: int, connections_max: int, expected: bytes
 ) -> tuple[float, list[float]]:

@@ -82,6 +82,12 @@ def cpu_s_of_children(parent_pid: int) -> float:
     return total_ns / 1_000_000_000
 
 
+def memory_mib_of_process(pid: int) -> float:
+    """What a process has in memory now, in MiB."""
+    resident_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def parent_of(pid: int) -> int:
     """The process that started another."""
     return int(_stat(pid)[_PPID])
