@@ -20,21 +20,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.tokens import Scope
 from resolvers.access import Viewer
-from resolvers.account_figures import customer_count, descendant_count, usage
+from resolvers.account_figures import customer_count, descendant_count, usage, usage_request
 from resolvers.account_lists import (
     CUSTOMERS,
     DESCENDANTS,
     AccountFilter,
     AccountOrder,
     AccountOrderField,
-    account_page_request,
-    customers_of,
-    descendants_of,
+    AccountsRequest,
+    accounts_of,
+    accounts_request,
 )
 from resolvers.accounts import visible_account_by_username
 from resolvers.calls import CallFilter, SortDirection, calls_page
 from resolvers.context import RequestContext, Services
-from resolvers.credit_transactions import transactions_of, transactions_page_request
+from resolvers.credit_transactions import TransactionsRequest, transactions_of, transactions_request
 from resolvers.pages import PageRequest
 from resolvers.prices import tables_of_path
 from resolvers.rates import RateFilter, rates_of_path, rates_page_request
@@ -57,6 +57,7 @@ _BUSY = text(
     "SELECT account_id FROM usage_days JOIN account_counts USING (account_id) WHERE customers = 0 "
     "AND day = (SELECT max(day) FROM usage_days WHERE account_id = 1) ORDER BY calls DESC LIMIT 1"
 )
+_ANY_TIME = {"since": None, "until": None}
 _FIRST = {"first": None, "after": None, "last": None, "before": None}
 _NO_FILTER = AccountFilter()
 
@@ -134,7 +135,7 @@ class Reads:
         return reads
 
     def _others(self) -> dict[str, Read]:
-        page = transactions_page_request(**_FIRST)
+        transactions = transactions_request(**_FIRST, **_ANY_TIME)
         rates = rates_page_request(**_FIRST)
         names = iter(self.usernames * 1000)
 
@@ -146,24 +147,24 @@ class Reads:
             return read
 
         return {
-            "transactions of 20,000": lambda context: transactions_of(context, WIDE, page, since=None, until=None),
+            "transactions of 20,000": lambda context: transactions_of(context, WIDE, transactions),
             "rates of a reseller": rates_with(""),
             "rates with a common name": rates_with("destination 5"),
             "rates with a rare name": rates_with("destination 10999"),
             "rates with no such name": rates_with("nowhere"),
             "customerCount of 200,000": lambda context: customer_count(context, WIDE),
             "descendantCount of the operator": lambda context: descendant_count(context, OPERATOR),
-            "usage of the operator, 28 days": lambda context: usage(context, OPERATOR, None, None),
+            "usage of the operator, 28 days": lambda context: usage(context, OPERATOR, usage_request(None, None)),
             "account by username": lambda context: visible_account_by_username(context, next(names)),
         }
 
     def _customers(self, account_id: int, order: AccountOrder, chosen: AccountFilter = _NO_FILTER) -> Read:
-        page = account_page_request(CUSTOMERS, order, **_FIRST)
-        return lambda context: customers_of(context, account_id, page, order, chosen)
+        request = accounts_request(CUSTOMERS, order, chosen, **_FIRST)
+        return lambda context: accounts_of(context, account_id, request)
 
     def _descendants(self, account_id: int, order: AccountOrder, chosen: AccountFilter = _NO_FILTER) -> Read:
-        page = account_page_request(DESCENDANTS, order, **_FIRST)
-        return lambda context: descendants_of(context, account_id, page, order, chosen)
+        request = accounts_request(DESCENDANTS, order, chosen, **_FIRST)
+        return lambda context: accounts_of(context, account_id, request)
 
     def _calls_of(self, account_id: int, chosen: CallFilter) -> Read:
         page = PageRequest(chosen.order, 20)
@@ -179,11 +180,11 @@ class Reads:
             return replace(first, position=tuple(tuple(value) if isinstance(value, list) else value for value in row))
 
         customers = await thousandth(
-            account_page_request(CUSTOMERS, order, **_FIRST),
+            accounts_request(CUSTOMERS, order, _NO_FILTER, **_FIRST).page,
             f"SELECT lower(username), id FROM accounts WHERE parent_id = {WIDE} ORDER BY 1, 2",
         )
         descendants = await thousandth(
-            account_page_request(DESCENDANTS, path, **_FIRST),
+            accounts_request(DESCENDANTS, path, _NO_FILTER, **_FIRST).page,
             f"SELECT path FROM accounts WHERE path > '{{{OPERATOR}}}' ORDER BY path",
         )
         calls = await thousandth(
@@ -191,19 +192,19 @@ class Reads:
             f"SELECT started_at, call_no FROM charges WHERE account_id = {OPERATOR} ORDER BY 1 DESC, 2 DESC",
         )
         transactions = await thousandth(
-            transactions_page_request(**_FIRST),
+            transactions_request(**_FIRST, **_ANY_TIME).page,
             f"SELECT created_at, id FROM credit_transactions WHERE account_id = {WIDE} ORDER BY 1 DESC, 2 DESC",
         )
         return {
-            "page 1,000: customers of 200,000 by USERNAME": lambda context: customers_of(
-                context, WIDE, customers, order, _NO_FILTER
+            "page 1,000: customers of 200,000 by USERNAME": lambda context: accounts_of(
+                context, WIDE, AccountsRequest(CUSTOMERS, customers, order, _NO_FILTER)
             ),
-            "page 1,000: descendants of operator by PATH": lambda context: descendants_of(
-                context, OPERATOR, descendants, path, _NO_FILTER
+            "page 1,000: descendants of operator by PATH": lambda context: accounts_of(
+                context, OPERATOR, AccountsRequest(DESCENDANTS, descendants, path, _NO_FILTER)
             ),
             "page 1,000: calls of operator": lambda context: calls_page(context, OPERATOR, newest, calls),
             "page 1,000: transactions of 20,000": lambda context: transactions_of(
-                context, WIDE, transactions, since=None, until=None
+                context, WIDE, TransactionsRequest(transactions, None, None)
             ),
         }
 
