@@ -29,6 +29,11 @@ FIELD_COSTS = {
     # The eight predefined ones and some of its own.
     "Account.rateLists": FieldCost(list_size=20),
     "Account.apiTokens": FieldCost(list_size=10),
+    # A seller has a handful; a purchase brings its credit and perhaps a bonus.
+    "Account.offers": FieldCost(list_size=10),
+    "Purchase.transactions": FieldCost(list_size=2),
+    "RecordPurchasePayload.transactions": FieldCost(list_size=2),
+    "Sip.softphones": FieldCost(list_size=5, each=0),
     "Call.charges": _PATH,
     "Call.adjustments": _PATH,
     "Quote.levels": _PATH,

@@ -140,5 +140,5 @@ async def test_the_branding_of_a_page_of_accounts_takes_one_statement(api: Api) 
         ("below*own", "Own"),
         ("keytyh*good", "Good"),
     ]
-    # The token, the viewer, its descendants, their branding.
+    # The token, the query, and of what it leaves to resolvers the accounts and their branding.
     assert len(statements) == 4
