@@ -80,8 +80,7 @@ class _Maker:
             and ((depth < _DEPTH_MAX and self._keys < _KEYS_MAX) or is_leaf_type(get_named_type(definition.type)))
         ]
         chosen = self._draw(st.lists(st.sampled_from(fields), min_size=1, max_size=_FIELDS_MAX)) if fields else []
-        chosen = chosen[: max(0, _KEYS_MAX + 10 - self._keys)]
-        parts = [self._field(name, definition, depth) for name, definition in chosen]
+        parts = [self._field(name, definition, depth) for name, definition in chosen if self._keys < _KEYS_MAX]
         if not parts or self._chance(8):
             parts.append("__typename")
         if isinstance(type_, GraphQLInterfaceType):

@@ -1,11 +1,13 @@
 """An export takes the same memory, however many rows it has: a server process of its own, looked at by the kernel."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 from sqlalchemy import text
 
 from billing.accounts import create_customer
+from billing.call_months import CallMonths
 from models.database import Database
 from tests.graphql_client import LOGIN, PASSWORD
 from tests.memory import peak_bytes, reset_peak, resident_bytes
@@ -70,6 +72,8 @@ async def write_calls(database_url: str) -> None:
     """A customer of the operator with all these calls, written behind everybody's back."""
     database = Database(database_url)
     try:
+        async with database.charging_connection() as connection:
+            await CallMonths().make_for(connection, [datetime(2026, 1, 1, tzinfo=UTC)])
         async with database.transaction() as tx:
             created = await create_customer(tx, reseller_id=1, author_id=1, username="keytyh", password_hash="")
             await tx.execute(text(WRITE_CALLS), {"calls": CALLS, "account_id": created.id})

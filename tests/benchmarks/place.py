@@ -4,10 +4,12 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 
+from billing.call_months import CallMonths, make_coming_months
 from models.database import Database
 from models.migrations.run import migrate
 from resolvers.audit import audit
@@ -43,6 +45,17 @@ class Place:
         return [f"THE BOOKS ARE WRONG in {places} places, so no figure here is worth anything. The first: {first}"]
 
 
+async def _make_months(url: str) -> None:
+    """Now and soon, for what is written behind the product's back; January 2026 for exports."""
+    database = Database(url)
+    try:
+        await make_coming_months(database)
+        async with database.charging_connection() as connection:
+            await CallMonths().make_for(connection, [datetime(2026, 1, 1, tzinfo=UTC)])
+    finally:
+        await database.close()
+
+
 @asynccontextmanager
 async def place_with_tree(seed: int, children_by_level: Sequence[int] = CHILDREN_BY_LEVEL) -> AsyncIterator[Place]:
     """A server of its own, gone with everything in it at the end."""
@@ -51,6 +64,7 @@ async def place_with_tree(seed: int, children_by_level: Sequence[int] = CHILDREN
         EmbeddedPostgres(Path(folder, "data")) as url,
     ):
         await migrate(url)
+        await _make_months(url)
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
         try:
             tree = plan_tree(seed, children_by_level)
