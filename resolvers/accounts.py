@@ -14,7 +14,7 @@ from models.tables import Account, AccountState
 from resolvers.access import AccountPath, may_see
 from resolvers.context import RequestContext
 
-# The number of no account, for ids that are none.
+# The number of no account, for ids that are none: they are refused as such, not as missing.
 NO_ACCOUNT = 0
 
 

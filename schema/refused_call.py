@@ -3,13 +3,11 @@
 import strawberry
 
 from billing.errors import Refusal
+from resolvers.accounts import NO_ACCOUNT
 from schema.account_row import LazyAccount, load_account
 from schema.errors import ErrorCode
 from schema.info import Info
 from schema.node import number_of
-
-# No account has it, so an id that names no account is refused as such and not as missing.
-_NO_ACCOUNT = 0
 
 
 @strawberry.type(description="A call of a request of many that was refused. It changed nothing.")
@@ -37,4 +35,4 @@ class RefusedCall:
 
 def account_number(account_id: str | None) -> int | None:
     """The number behind a global id; None only where none was given."""
-    return None if account_id is None else number_of("Account", account_id) or _NO_ACCOUNT
+    return None if account_id is None else number_of("Account", account_id) or NO_ACCOUNT
