@@ -190,7 +190,7 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "5. Lists and prefix look-ups are quick, also with 80,000 prefixes.": (
             "test_a_deck_of_80_000_prefixes_is_paged_and_searched_quickly",
-            "test_nested_lists_take_one_statement_a_level",
+            "test_nested_lists_take_one_statement_however_deep_they_nest",
         ),
         "6. A call whose end never arrives does not hold credit for ever.": (
             "test_an_expired_hold_frees_itself_and_a_late_settle_is_still_charged",

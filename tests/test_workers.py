@@ -22,6 +22,7 @@ from tests.server_process import ServerProcess, server_process
 
 CALLERS = 12
 CALLS_OF_EACH = 15
+STARTED_AT = datetime.now(UTC).isoformat()
 CHARGE = """
 mutation ($input: ChargeCallInput!) { chargeCall(input: $input) { duplicate errors { code } } }
 """
@@ -38,12 +39,15 @@ async def tree_of(server: ServerProcess, db: Database, *, credit: str) -> tuple[
 
 
 async def charge(client: httpx.AsyncClient, by: Person, call_id: str) -> str:
-    """Charge a minute; CHARGED, AGAIN or the refusal's code. Raises: httpx.TransportError where nobody answered."""
+    """Charge a minute; CHARGED, AGAIN or the refusal's code. Raises: httpx.TransportError where nobody answered.
+
+    A call has one start however often it is told, as the same call with another content is a conflict.
+    """
     call = {
         "callId": call_id,
         "username": "keytyh*good",
         "number": "+431234567",
-        "startedAt": datetime.now(UTC).isoformat(),
+        "startedAt": STARTED_AT,
         "durationSeconds": 60,
     }
     answer = await client.post(
