@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Text, cast, func, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, Text, cast, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,9 @@ API = "API"
 
 # Tells every process, at commit, the ids of tokens that were ended before their time: "1,2,3".
 TOKEN_CHANNEL = "tollpath_token"
+
+# In SQL: whether a row of `tokens` is good for anything.
+GOOD = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 
 # Recognizable in a log or a leaked file, by people and by scanners.
 _SECRET_PREFIX = "tollpath_"
@@ -114,8 +117,7 @@ async def end_sessions(tx: AsyncConnection, *, account_id: int, except_token_id:
         .where(
             Token.account_id == account_id,
             Token.kind == SESSION,
-            Token.revoked_at.is_(None),
-            or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+            text(GOOD),
             Token.id.is_distinct_from(except_token_id),
         )
         .order_by(Token.id)

@@ -129,11 +129,6 @@ class Database:
                 await connection.invalidate()
                 raise
 
-    async def read_row(self, sql: str, arguments: Sequence[Any]) -> "asyncpg.Record":
-        """The one row that a statement answers: `read_rows` of it."""
-        (row,) = await self.read_rows(sql, arguments)
-        return row
-
     async def read_rows(self, sql: str, arguments: Sequence[Any]) -> "list[asyncpg.Record]":
         """The rows that a statement answers; its plan is kept by the server. For statements that come often."""
         return await self._rows.fetch(sql, arguments)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resolvers.balance_feed import BalanceFeed
     from resolvers.low_balance_feed import LowBalanceFeed
     from resolvers.sign_in_throttle import SignInThrottle
+    from resolvers.viewers import RememberedViewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +72,23 @@ class Services:
 class RequestContext:
     """Strawberry's context: one per operation, also on a socket that carries many (the loaders remember).
 
-    ``viewer`` is None where no good token was sent. `login` and `logout` set it for the rest of their own request.
+    ``viewer`` is None where no good token was sent, and before `identify` where it is only ``remembered``. `login` and
+    `logout` set it for the rest of their own request.
     ``client_address`` is where the request came from, empty where that is not known.
     """
 
     services: Services
     viewer: Viewer | None = None
+    remembered: RememberedViewer | None = None
     request_id: str = ""
     client_address: str = ""
     loaders: Loaders = field(default_factory=Loaders)
+
+    async def identify(self) -> None:
+        """Look the viewer up, where that has been put off. Raises: a database outage."""
+        if self.remembered is not None:
+            remembered, self.remembered = self.remembered, None
+            self.viewer = await remembered.confirm()
 
     def require_viewer(self, scope: Scope | None = Scope.READ) -> Viewer:
         """The signed-in viewer whose token carries ``scope``. Raises: Unauthenticated, Forbidden.

@@ -36,13 +36,13 @@ def values_of(request: Any) -> tuple[list[Any], Hashable]:
 
 def _form(request: Any, values: list[Any]) -> Hashable:
     form: list[Any] = [type(request)]
-    for name in _members(request.__class__):
+    for name, is_value in _members(request.__class__):
         value = getattr(request, name)
-        if name in request.VALUES and value is not None:
+        if is_value and value is not None:
             several = value if name == "position" else (value,)
             values.extend(several)
             form.append(tuple(type(one) for one in several))
-        elif is_dataclass(value):
+        elif _members(value.__class__):
             form.append(_form(value, values))
         else:
             form.append(value)
@@ -50,8 +50,12 @@ def _form(request: Any, values: list[Any]) -> Hashable:
 
 
 @cache
-def _members(kind: Any) -> tuple[str, ...]:
-    return tuple(member.name for member in fields(kind))
+def _members(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Each member and whether it is a value; nothing where it is no request."""
+    if not is_dataclass(kind):
+        return ()
+    values: Sequence[str] = getattr(kind, "VALUES", ())
+    return tuple((member.name, member.name in values) for member in fields(kind))
 
 
 def with_parameters(request: Any, slot: int) -> Any:

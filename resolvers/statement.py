@@ -67,8 +67,9 @@ ReadTable = Mapping[str, Mapping[str, FieldWriter]]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL that answers one row. ``columns`` are the root fields whose JSON its columns are; others have no statement.
+    """SQL that answers one row, or none (see `Compiler`).
 
+    ``columns`` are the root fields whose JSON its columns are; others have no statement.
     ``parameters`` are the names of ``$1``, ``$2`` ..., each with its value where the statement itself sets it.
     ``left_out`` are the fields that marks stand for.
     """
@@ -84,11 +85,13 @@ class Compiler:
     """Makes one statement. ``requests`` are what arguments ask for, with parameters in place of their values.
 
     ``findable`` are the types whose objects are found again by their id, so that a mark can stand for a field of them.
+    Where ``condition`` does not hold there is no row.
     """
 
     table: ReadTable
     requests: Sequence[Any]
     findable: frozenset[str]
+    condition: ColumnElement[bool]
     left_out: list[Selected] = field(default_factory=list)
     _aliases: int = 0
 
@@ -104,7 +107,7 @@ class Compiler:
                 self.left_out = left_out
         if not texts:
             return None
-        compiled = select(*texts.values()).compile(dialect=_DIALECT)
+        compiled = select(*texts.values()).where(self.condition).compile(dialect=_DIALECT)
         names = compiled.positiontup or ()
         parameters = tuple((name, compiled.binds[name].effective_value) for name in names)
         return Statement(str(compiled), parameters, tuple(texts), tuple(self.left_out))

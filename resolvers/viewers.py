@@ -1,6 +1,11 @@
-"""Whose token it is: asked anew for every request, so that a revoked one is good for nothing from then on."""
+"""Whose token it is: asked anew for every request, so that a revoked one is good for nothing from then on.
 
-from collections.abc import Sequence
+A query need not ask first: whose a token is never changes, so that is remembered, and the query's own statement asks
+whether the token is still good (`resolvers.visibility`).
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from billing import tokens
@@ -9,7 +14,7 @@ from models.database import Database
 from resolvers.access import Viewer
 from resolvers.gathering import Gathering
 
-_VIEWERS = """
+_VIEWERS = f"""
     SELECT t.secret_digest, t.id AS token_id, t.kind, t.scopes, a.id AS account_id, a.username, a.path, a.is_reseller,
            (SELECT s.account_id
               FROM unnest(a.path) WITH ORDINALITY AS p (account_id, level)
@@ -17,8 +22,20 @@ _VIEWERS = """
              WHERE s.blocked ORDER BY p.level LIMIT 1) AS blocked_by
       FROM tokens t JOIN accounts a ON a.id = t.account_id
      WHERE t.secret_digest = ANY ($1::bytea[])
-       AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
-"""
+       AND {tokens.GOOD}
+"""  # noqa: S608 - a constant
+
+# Some hundred bytes each.
+_REMEMBERED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedViewer:
+    """Whose token it was when it was last looked up. It may have been revoked since, and ``blocked_by`` may differ."""
+
+    viewer: Viewer
+    token_digest: bytes
+    confirm: Callable[[], Awaitable[Viewer | None]]
 
 
 class Viewers:
@@ -27,10 +44,27 @@ class Viewers:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._gathering = Gathering(self._load)
+        self._known: dict[bytes, Viewer] = {}
 
     async def of_token(self, secret: str) -> Viewer | None:
         """Whose token this is, or None where it is unknown, expired or revoked."""
-        return await self._gathering.load(tokens.digest(secret))
+        return await self._look_up(tokens.digest(secret))
+
+    def remembered(self, secret: str) -> RememberedViewer | None:
+        """Whose token this was the last time; None where it is not remembered."""
+        digest = tokens.digest(secret)
+        viewer = self._known.get(digest)
+        return None if viewer is None else RememberedViewer(viewer, digest, lambda: self._look_up(digest))
+
+    async def _look_up(self, digest: bytes) -> Viewer | None:
+        viewer = await self._gathering.load(digest)
+        if viewer is None:
+            self._known.pop(digest, None)
+        else:
+            if len(self._known) >= _REMEMBERED_MAX:
+                self._known.clear()
+            self._known[digest] = viewer
+        return viewer
 
     async def _load(self, digests: Sequence[bytes]) -> dict[bytes, Viewer]:
         rows = await self._db.read_rows(_VIEWERS, [digests])

@@ -2,8 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, literal
+from sqlalchemy import BigInteger, ColumnElement, Integer, LargeBinary, bindparam, exists, literal, or_, text
 
+from billing import tokens
+from models.tables import Token
 from resolvers.access import Viewer
 
 
@@ -23,9 +25,15 @@ class SqlViewer(NamedTuple):
 ANY_VIEWER = SqlViewer(bindparam("viewer_id", type_=BigInteger), bindparam("viewer_depth", type_=Integer))
 
 
-def viewer_values(viewer: Viewer) -> dict[str, Any]:
-    """The values of `ANY_VIEWER`'s parameters."""
-    return {"viewer_id": viewer.account_id, "viewer_depth": len(viewer.path)}
+_TOKEN: ColumnElement[bytes] = bindparam("viewer_token", type_=LargeBinary)
+
+# Whether the token by which the viewer is remembered is still good. Without one the viewer has just been looked up.
+STILL_GOOD = or_(_TOKEN.is_(None), exists().where(Token.secret_digest == _TOKEN, text(tokens.GOOD)))
+
+
+def viewer_values(viewer: Viewer, token_digest: bytes | None) -> dict[str, Any]:
+    """The values of the parameters of `ANY_VIEWER` and `STILL_GOOD`."""
+    return {"viewer_id": viewer.account_id, "viewer_depth": len(viewer.path), "viewer_token": token_digest}
 
 
 def sees(viewer: SqlViewer, path: Any) -> ColumnElement[bool]:

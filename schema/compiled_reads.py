@@ -9,18 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
-from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
+from graphql import GraphQLError, GraphQLNonNull, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
 from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues, coerce_argument, get_argument_values
 from graphql.language import ListValueNode, ObjectValueNode, ValueNode, VariableNode
 from graphql.pyutils import Path
 from strawberry.schema import Schema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.types.arguments import convert_arguments
+from strawberry.types.arguments import StrawberryArgument, convert_argument, convert_arguments
 from strawberry.types.field import StrawberryField
 
 from billing.tokens import Scope
@@ -30,7 +30,7 @@ from resolvers.read_table import CURRENCY, READ_TABLE
 from resolvers.request_errors import RequestError
 from resolvers.request_values import bindable, parameter_name, values_of, with_parameters
 from resolvers.statement import MARK, MARK_KEY, Compiler, Selected, Statement
-from resolvers.visibility import viewer_values
+from resolvers.visibility import STILL_GOOD, viewer_values
 from schema.execution import EventExecutor, executor_of
 from schema.list_requests import request_maker
 from schema.node import find, findable_kinds
@@ -50,13 +50,26 @@ Data = dict[str, orjson.Fragment]
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A field with arguments. ``constants`` are its arguments where none depends on a variable, else None."""
+    """A field with arguments, and the function that makes a request of them.
+
+    ``constants`` are those that depend on no variable, by their Python names. ``variables`` are those that are just a
+    variable; None where there are others, which graphql-core has to work out anew each time.
+    """
 
     details: FieldDetails
     definition: Any
     strawberry_field: StrawberryField
     make_request: Any
-    constants: dict[str, Any] | None
+    constants: dict[str, Any]
+    variables: tuple["_FromVariable", ...] | None
+
+
+class _FromVariable(NamedTuple):
+    """An argument that is just a variable. Where that is not given, its default is among the constants."""
+
+    argument: StrawberryArgument
+    name: str
+    variable: str
 
 
 @dataclass(slots=True)
@@ -81,7 +94,9 @@ class CompiledReads:
 
     async def data(self, operation: Operation, variables: VariableValues, context: RequestContext) -> Data | None:
         """``data``; None where the ordinary execution has to answer. Raises: a database outage."""
-        viewer = context.viewer
+        viewer, token_digest = context.viewer, None
+        if context.remembered is not None:
+            viewer, token_digest = context.remembered.viewer, context.remembered.token_digest
         if viewer is None or Scope.READ not in viewer.scopes:
             return None
         try:
@@ -92,10 +107,12 @@ class CompiledReads:
             statement = _kept_statement(outline, forms, requests)
             if statement is None:
                 return None
-            values |= {**viewer_values(viewer), CURRENCY: context.services.rules.currency}
+            values |= {**viewer_values(viewer, token_digest), CURRENCY: context.services.rules.currency}
             arguments = [values.get(name, constant) for name, constant in statement.parameters]
-            row = await context.services.db.read_row(statement.sql, arguments)
-            return await self._completed(operation, outline, statement, row, variables, context)
+            rows = await context.services.db.read_rows(statement.sql, arguments)
+            if not rows:
+                return None  # the token is no longer good
+            return await self._completed(operation, outline, statement, rows[0], variables, context)
         except (_Ordinary, RequestError, GraphQLError):
             return None
         except Exception as error:
@@ -120,10 +137,7 @@ class CompiledReads:
         forms: list[Hashable] = []
         requests: list[Any] = []
         for number, slot in enumerate(outline.slots):
-            arguments = slot.constants
-            if arguments is None:
-                arguments = _arguments(self._strawberry, slot, variables)
-            request = slot.make_request(**arguments)
+            request = slot.make_request(**_arguments(self._strawberry, slot, variables))
             found, form = values_of(request)
             for index, value in enumerate(bindable(found)):
                 values[parameter_name(number, index)] = value
@@ -144,6 +158,7 @@ class CompiledReads:
         columns = dict(zip(statement.columns, row, strict=True))
         answers: Mapping[Selected, str | bytes] = columns
         if len(columns) < len(outline.roots) or statement.left_out:
+            await context.identify()
             executor = executor_of(self._schema, operation, variables, context)
             waiting: list[Awaitable[str | bytes]] = [
                 _filled(columns[root], statement.left_out, executor, context)
@@ -198,30 +213,54 @@ def _kept_statement(outline: _Outline, forms: Hashable, requests: Sequence[Any])
 
 def _statement_of(outline: _Outline, requests: Sequence[Any]) -> Statement | None:
     parameterised = [with_parameters(request, slot) for slot, request in enumerate(requests)]
-    return Compiler(READ_TABLE, parameterised, findable_kinds()).statement(outline.roots)
+    return Compiler(READ_TABLE, parameterised, findable_kinds(), STILL_GOOD).statement(outline.roots)
 
 
-def _arguments(strawberry_schema: Schema, slot: _Slot, variables: VariableValues | None) -> dict[str, Any]:
+def _arguments(strawberry_schema: Schema, slot: _Slot, variables: VariableValues) -> dict[str, Any]:
     """The field's arguments by their Python names, as its resolver would get them. Raises: GraphQLError."""
-    given = get_argument_values(slot.definition, slot.details.node, variables, slot.details.fragment_variable_values)
     converter = strawberry_schema.schema_converter
-    return convert_arguments(
-        given,
-        slot.strawberry_field.arguments,
-        scalar_registry=converter.scalar_registry,
-        config=strawberry_schema.config,
-    )
+    if slot.variables is None:
+        node, fragment_variables = slot.details.node, slot.details.fragment_variable_values
+        given = get_argument_values(slot.definition, node, variables, fragment_variables)
+        return convert_arguments(
+            given, slot.strawberry_field.arguments, converter.scalar_registry, strawberry_schema.config
+        )
+    arguments = dict(slot.constants)
+    for argument, name, variable in slot.variables:
+        if variable in variables.coerced:
+            arguments[argument.python_name] = convert_argument(
+                variables.coerced[variable],
+                argument.type,
+                converter.scalar_registry,
+                strawberry_schema.config,
+                path=(name,),
+            )
+    return arguments
 
 
 def _slot_of(strawberry_schema: Schema, details: FieldDetails, definition: Any, make_request: Any) -> _Slot:
     strawberry_field = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-    slot = _Slot(details, definition, strawberry_field, make_request, None)
-    if any(_has_variable(argument.value) for argument in details.node.arguments or ()):
+    slot = _Slot(details, definition, strawberry_field, make_request, {}, None)
+    converter, config = strawberry_schema.schema_converter, strawberry_schema.config
+    if details.fragment_variable_values is not None:
         return slot
-    try:
-        return replace(slot, constants=_arguments(strawberry_schema, slot, None))
-    except GraphQLError:
-        return slot  # each request meets it again
+    by_name = {converter.config.name_converter.from_argument(one): one for one in strawberry_field.arguments}
+    nodes = {node.name.value: node for node in details.node.arguments or ()}
+    constants: dict[str, Any] = {}
+    variables: list[_FromVariable] = []
+    for name, definition_ in definition.args.items():
+        node = nodes.get(name)
+        if node is not None and _has_variable(node.value):
+            if not isinstance(node.value, VariableNode) or isinstance(definition_.type, GraphQLNonNull):
+                return slot
+            variables.append(_FromVariable(by_name[name], name, node.value.name.value))
+            node = None
+        try:
+            coerce_argument(constants, details.node, name, definition_, node, None, None)
+        except GraphQLError:
+            return slot  # each request meets it again
+    known = convert_arguments(constants, strawberry_field.arguments, converter.scalar_registry, config)
+    return replace(slot, constants=known, variables=tuple(variables))
 
 
 def _has_variable(node: ValueNode) -> bool:

@@ -110,10 +110,12 @@ class ServiceSchema(strawberry.Schema):
     async def _run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
         try:
             coerced = operation.coerced(variables or {})
-            if coerced is not None and operation.type is _QUERY:
-                data = await self._reads.data(operation, coerced, context)
-                if data is not None:
-                    return EncodedResult(data)
+            if operation.type is _QUERY:
+                if coerced is not None:
+                    data = await self._reads.data(operation, coerced, context)
+                    if data is not None:
+                        return EncodedResult(data)
+                await context.identify()
             plain = self._plain_mutation(operation) if coerced is not None else None
             if coerced is not None and plain is not None:
                 return _answer(await plain.run(coerced, context), context)

@@ -35,6 +35,13 @@ class _Process:
         viewer = await self.viewers.of_token(token) if token else None
         return RequestContext(services=self.services, viewer=viewer, request_id=request_id)
 
+    async def open_reading(self, token: str | None, request_id: str) -> RequestContext:
+        """For one query: who sent it is looked up together with what it asks for, if that can be done."""
+        remembered = self.viewers.remembered(token) if token else None
+        if remembered is None:
+            return await self.open_context(token, request_id)
+        return RequestContext(services=self.services, remembered=remembered, request_id=request_id)
+
 
 def create_app(settings: Settings, database_url: str) -> Starlette:
     """The application on a migrated database. It opens its services when it starts and closes them when it ends.
@@ -61,6 +68,7 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
     graphql = GraphQLEndpoint(
         schema,
         process.open_context,
+        open_reading=process.open_reading,
         body_bytes_max=settings.request_bytes_max,
         allowed_origins=origins,
         stopping=stopping,

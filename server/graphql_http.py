@@ -103,8 +103,9 @@ class GraphQLEndpoint:
     """The ASGI application behind `/graphql`.
 
     ``open_context`` makes the context of one operation; it is called for each, also on a WebSocket that carries
-    many. A body larger than ``body_bytes_max`` is refused. Pages of ``allowed_origins`` may open WebSockets too.
-    Event streams break off once ``stopping`` is set.
+    many. ``open_reading`` does it for a single query: its viewer may be one that is only remembered. A body larger
+    than ``body_bytes_max`` is refused. Pages of ``allowed_origins`` may open WebSockets too. Event streams break off
+    once ``stopping`` is set.
     """
 
     def __init__(
@@ -113,12 +114,14 @@ class GraphQLEndpoint:
         open_context: OpenContext,
         *,
         body_bytes_max: int,
+        open_reading: OpenContext | None = None,
         allowed_origins: tuple[str, ...] = (),
         stopping: asyncio.Event | None = None,
     ) -> None:
         self._schema = schema
         self._stopping = stopping or asyncio.Event()
         self._open_context = open_context
+        self._open_reading = open_reading or open_context
         self._body_bytes_max = body_bytes_max
         self._websocket = GraphQLOverWebSocket(schema, open_context, allowed_origins=allowed_origins)
 
@@ -156,7 +159,8 @@ class GraphQLEndpoint:
         try:
             operation = self._operation(exchange, parameters)
             token = bearer_token(exchange.headers.get(b"authorization"))
-            context = await self._open_context(token, exchange.request_id)
+            open_context = self._open_reading if operation.type is OperationType.QUERY else self._open_context
+            context = await open_context(token, exchange.request_id)
             context.client_address = client_address_of(exchange.scope)
         except RequestRefused as refused:
             await exchange.answer_unexecuted(refused.errors)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from models.tables import Account
 from resolvers.access import Viewer, may_see
 from resolvers.context import RequestContext, Services
-from resolvers.viewers import Viewers
+from resolvers.viewers import RememberedViewer, Viewers
 from resolvers.visibility import SqlViewer, sees
 from schema.assembled import schema
 from schema.service import EncodedResult
@@ -34,19 +34,24 @@ VIEWERS = ("operator", "ancestor", "parent", "customer")
 
 @dataclass
 class ReadWorld:
-    """The services, the viewers, and values for arguments."""
+    """The services, the viewers, who is remembered as them, and values for arguments."""
 
     services: Services = field(repr=False)
     viewers: dict[str, Viewer] = field(repr=False)
+    remembered: dict[str, RememberedViewer] = field(repr=False)
     given: Given
 
     def context(self, viewer: str) -> RequestContext:
         return RequestContext(services=self.services, viewer=self.viewers[viewer], request_id="test")
 
+    def remembering_context(self, viewer: str) -> RequestContext:
+        """As of a token that has been seen before."""
+        return RequestContext(services=self.services, remembered=self.remembered[viewer], request_id="test")
+
     async def both(self, viewer: str, query: RandomQuery) -> tuple[ExecutionResult, ExecutionResult]:
         """The answer by a statement, where there is one, and the answer by the resolvers."""
         operation = schema.prepare(query.text)
-        answered = await schema.run(operation, query.variables, self.context(viewer))
+        answered = await schema.run(operation, query.variables, self.remembering_context(viewer))
         return answered, await schema.run_by_resolvers(operation, query.variables, self.context(viewer))
 
 
@@ -59,12 +64,15 @@ async def world(database_url: str) -> AsyncIterator[ReadWorld]:
         tree = await access_world(api)
         await _make_odd(tree)
         async with open_services(Settings(**CHEAP_HASH, **chosen), database_url) as services:
-            viewers = {}
+            known = Viewers(services.db)
+            viewers, remembered = {}, {}
             for name in VIEWERS:
-                found = await Viewers(services.db).of_token(tree.people[name].token)
+                token = tree.people[name].token
+                found, again = await known.of_token(token), known.remembered(token)
                 assert found is not None
-                viewers[name] = found
-            yield ReadWorld(services, viewers, await _given(tree))
+                assert again is not None
+                viewers[name], remembered[name] = found, again
+            yield ReadWorld(services, viewers, remembered, await _given(tree))
 
 
 async def _make_odd(tree: AccessWorld) -> None:
