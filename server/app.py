@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.migrations.run import newest_revision
 from resolvers.context import RequestContext, Services
@@ -43,6 +45,21 @@ class _Process:
         return RequestContext(services=self.services, remembered=remembered, request_id=request_id)
 
 
+class _Application(Starlette):
+    """Starlette, except that `/graphql` is reached without its layers: a twentieth of what a small query costs."""
+
+    def __init__(self, graphql: ASGIApp, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._graphql = graphql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and scope["path"] == "/graphql":
+            scope["app"] = self
+            await self._graphql(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(settings: Settings, database_url: str) -> Starlette:
     """The application on a migrated database. It opens its services when it starts and closes them when it ends.
 
@@ -73,12 +90,12 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         allowed_origins=origins,
         stopping=stopping,
     )
-    app = Starlette(
+    cross_origin = _cross_origin(origins)
+    app = _Application(
+        _wrapped(graphql, cross_origin),
         lifespan=lifespan,
-        middleware=_cross_origin(origins),
+        middleware=cross_origin,
         routes=[
-            Route("/graphql", graphql),
-            WebSocketRoute("/graphql", graphql),
             Route("/export/{file}", ExportEndpoint(process.open_context, stopping)),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
@@ -88,6 +105,12 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         ],
     )
     app.state.stopping = stopping
+    return app
+
+
+def _wrapped(app: ASGIApp, middleware: list[Middleware]) -> ASGIApp:
+    for layer in reversed(middleware):
+        app = layer.cls(app, *layer.args, **layer.kwargs)
     return app
 
 
