@@ -30,6 +30,7 @@ _BATCHES_AT_ONCE = 2
 # A quick run does this part of the work.
 _QUICK_SHARE = 20
 
+_WANTED = "`chargeCall` 4,000/s, p99 under 200 ms, a lone one under 5 ms; where pgbench makes 2,900: 1.4 times that"
 _NOTES = (
     "Every call is new, rated (9,000 prefixes, four discounts on its path), checked for credit and charged at five "
     "levels, the operator on every path. Nobody is blocked or short of credit, no callId comes twice.",
@@ -68,6 +69,7 @@ async def run(options: Options) -> Report:
             alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}",
+                "wanted": _WANTED,
                 "postgres": place.description,
                 "audit": "NOT CLEAN" if alarms else "clean",
             },

@@ -17,6 +17,7 @@ NAME = "holds"
 _QUICK_SHARE = 20
 _CONNECTIONS_MAX = 256
 
+_WANTED = "5,000 pairs/s in requests of 500; p99 under 50 ms at 500 single requests/s"
 _NOTES = (
     "A pair is one call that is authorised (a first slice held at five levels, the operator on every path) and "
     "settled (charged at five levels). First all are authorised, then all are settled.",
@@ -56,6 +57,7 @@ async def run(options: Options) -> Report:
             alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}",
+                "wanted": _WANTED,
                 "postgres": place.description,
                 "audit": "NOT CLEAN" if alarms else "clean",
             },

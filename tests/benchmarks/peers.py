@@ -24,6 +24,9 @@ _EXPECTED = b'"balance":'
 # Who the others are compared with.
 _BASELINE = "PostGraphile"
 
+_WANTED = (
+    "tree: latency at most 0.33, 5 x requests/s; page: 0.5, 3 x; 10 times the requests/s of the DataLoader version"
+)
 _NOTES = (
     f"Each account has eight fields: its id and {FIELDS}. All lists are in the sequence of the ids, which every peer "
     "has an index for. The tree is read by the operator, the page by a reseller.",
@@ -72,6 +75,7 @@ async def run(options: Options) -> Report:
     async with peer_place(options.seed) as place, running_peers(place, place.place.folder) as peers:
         facts = {
             "rounds": f"{rounds}, medians; seed {options.seed}",
+            "wanted": _WANTED,
             "postgres": place.place.description,
             "memory MiB at the start": _memory(peers),
         }

@@ -23,6 +23,7 @@ _WARM_UP_REQUESTS = 60
 _REQUESTS_ENOUGH = 2
 _EXPECTED = b'{"charged":%d,"duplicates":0,"unrated":0,"refused":[],"errors":[]}' % _CALLS_EACH
 
+_WANTED = "25,000 calls/s where pgbench makes 2,900, 8.6 times that"
 _NOTES = (
     "One round: a minute holds what shorter ones leave out (full pages in the log, checkpoints, vacuum).",
     "The last tenth of the requests says whether it slows down as the tables grow.",
@@ -69,6 +70,7 @@ async def run(options: Options) -> Report:
         {
             "calls": f"{measured.calls:,}",
             "calls/s of the last tenth": f"{_CALLS_EACH * _IN_FLIGHT * len(tenth) / sum(tenth):,.0f}",
+            "wanted": _WANTED,
             "postgres": place.description,
             "audit": "NOT CLEAN" if alarms else "clean",
         },

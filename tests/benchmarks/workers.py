@@ -12,6 +12,7 @@ NAME = "workers"
 
 _QUICK_SHARE = 20
 
+_WANTED = "no slower in total than one process"
 _NOTES = (
     "Each call is charged at five levels, through one hot account at the top. Both servers run all the time, on one "
     "database; one rests while the other is measured.",
@@ -69,6 +70,7 @@ async def run(options: Options) -> Report:
             alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}",
+                "wanted": _WANTED,
                 "postgres": place.description,
                 "audit": "NOT CLEAN" if alarms else "clean",
             },
