@@ -5,6 +5,7 @@ zone does not matter. Text comes out of ``to_json``, which escapes what orjson e
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby
 from typing import Any
@@ -29,7 +30,24 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP, aggregate_order_by
 
 from resolvers.pages import CHECK_BYTES
 
-Part = str | ColumnElement[Any]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Framed:
+    """An expression of a few texts, each between two constants: those beside it become part of it by `merged`.
+
+    A row has a dozen and a half of pieces, and joining them costs a quarter of what it takes: this saves each second.
+    """
+
+    make: Callable[[str, str], ColumnElement[str]]
+    before: str = ""
+    after: str = ""
+
+    def expression(self) -> ColumnElement[str]:
+        """All of it."""
+        return self.make(self.before, self.after)
+
+
+Part = str | ColumnElement[Any] | Framed
 Json = Sequence[Part]
 Write = Callable[[ColumnElement[Any]], Json]
 
@@ -42,7 +60,7 @@ def joined(parts: Iterable[Part]) -> ColumnElement[str]:
 
     By ``||``, which costs half of ``concat``. Whole lists, which are long, are not copied for every small part.
     """
-    pieces = [constant(part) if isinstance(part, str) else _as_text(part) for part in merged(parts)]
+    pieces = [_as_text(part) for part in merged(parts)]
     runs = groupby(pieces, lambda piece: isinstance(piece, ScalarSelect))
     return _chained([piece for is_long, run in runs for piece in (run if is_long else (_chained(list(run)),))])
 
@@ -53,18 +71,28 @@ def _chained(pieces: Sequence[ColumnElement[str]]) -> ColumnElement[str]:
     return reduce(lambda chain, piece: chain.concat(piece), pieces)
 
 
-def _as_text(value: ColumnElement[Any]) -> ColumnElement[str]:
-    return value if isinstance(value.type, String) else cast(value, Text)
+def _as_text(part: Part) -> ColumnElement[str]:
+    if isinstance(part, str):
+        return constant(part)
+    if isinstance(part, Framed):
+        return part.expression()
+    return part if isinstance(part.type, String) else cast(part, Text)
 
 
 def merged(parts: Iterable[Part]) -> list[Part]:
-    """The same parts, with no two constant texts side by side."""
+    """The same parts, with no two constant texts side by side, and none beside what can take it in."""
     merged: list[Part] = []
     for part in parts:
-        if isinstance(part, str) and merged and isinstance(merged[-1], str):
-            merged[-1] += part
-        else:
-            merged.append(part)
+        last = merged[-1] if merged else None
+        match last, part:
+            case str(), str():
+                merged[-1] = last + part
+            case Framed(), str():
+                merged[-1] = replace(last, after=last.after + part)
+            case str(), Framed():
+                merged[-1] = replace(part, before=last + part.before)
+            case _:
+                merged.append(part)
     return merged
 
 
@@ -120,7 +148,11 @@ def number(value: ColumnElement[Any]) -> Json:
 
 def boolean(value: ColumnElement[Any]) -> Json:
     """True or false, never null."""
-    return (case((value, constant("true")), else_=constant("false")),)
+
+    def text(before: str, after: str) -> ColumnElement[str]:
+        return case((value, constant(f"{before}true{after}")), else_=constant(f"{before}false{after}"))
+
+    return (Framed(text),)
 
 
 def money(units: ColumnElement[Any]) -> Json:
@@ -147,7 +179,8 @@ def _opened_iso_text(value: ColumnElement[Any]) -> ColumnElement[str]:
     """As Python's ``isoformat``, in UTC, behind a quotation mark."""
     in_utc = func.timezone(literal_column("interval '0'"), value, type_=TIMESTAMP)
     # to_json is twice as fast as to_char, but it leaves out the last zeros of the microseconds.
-    all_digits = or_(cast(in_utc, TIMESTAMP(precision=5)) != in_utc, cast(in_utc, TIMESTAMP(precision=0)) == in_utc)
+    five_digits, whole_seconds = (TIMESTAMP(timezone=True, precision=digits) for digits in (5, 0))
+    all_digits = or_(cast(value, five_digits) != value, cast(value, whole_seconds) == value)
     short = func.left(cast(func.to_json(in_utc), Text), whole(-1), type_=Text)
     return case((all_digits, short), else_=func.to_char(in_utc, constant('\\"YYYY-MM-DD"T"HH24:MI:SS.US'), type_=Text))
 
@@ -169,7 +202,11 @@ def nullable(write: Write) -> Write:
     """The same, and ``null`` where there is no value."""
 
     def write_or_null(value: ColumnElement[Any]) -> Json:
-        return (func.coalesce(joined(write(value)), constant("null"), type_=Text),)
+        def text(before: str, after: str) -> ColumnElement[str]:
+            written = joined(part for part in (before, *write(value), after) if part != "")
+            return func.coalesce(written, constant(f"{before}null{after}"), type_=Text)
+
+        return (Framed(text),)
 
     return write_or_null
 
