@@ -1,4 +1,4 @@
-"""The plans of what the resolvers ask, as text that is the same on every machine.
+"""The plans of what reads ask, as text that is the same on every machine.
 
 Costs, sizes and the numbers that tell tables of one name apart are left out; what is the same for several months is
 said once.
@@ -6,14 +6,15 @@ said once.
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from sqlalchemy import event
 
 from models.database import Database
+from models.reading_connections import ReadingConnections
 
 # What a person needs to see of a node, in this order.
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Join Filter", "Hash Cond", "Merge Cond", "Filter", "Sort Key")
@@ -21,25 +22,49 @@ _MONTH = re.compile(r"\b(calls|charges|call_adjustments)_[0-9]{4}_[0-9]{2}(_[a-z
 _ALIAS = re.compile(r"\b([a-z_]+?)_[0-9]+\b(?=\.)")
 
 
+class Asked(NamedTuple):
+    """A statement with what it carries; ``planned_once`` where its plan is kept for whatever it carries."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+    planned_once: bool
+
+
 @asynccontextmanager
-async def recorded(db: Database) -> AsyncIterator[list[tuple[str, tuple[Any, ...]]]]:
-    """The statements that are sent through the pool for reading meanwhile, with what they carry."""
-    statements: list[tuple[str, tuple[Any, ...]]] = []
+async def recorded(db: Database) -> AsyncIterator[list[Asked]]:
+    """The statements that are sent for reading meanwhile: those of resolvers, and of whole queries."""
+    statements: list[Asked] = []
     engine = db._engine.sync_engine
+    fetch = ReadingConnections.fetch
 
     def on_execute(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, tuple(parameters)))
+        statements.append(Asked(statement, tuple(parameters), planned_once=False))
+
+    async def noted_fetch(self: ReadingConnections, sql: str, arguments: Sequence[Any]) -> Any:
+        statements.append(Asked(sql, tuple(arguments), planned_once=True))
+        return await fetch(self, sql, arguments)
 
     event.listen(engine, "before_cursor_execute", on_execute)
+    ReadingConnections.fetch = noted_fetch  # type: ignore[method-assign]
     try:
         yield statements
     finally:
+        ReadingConnections.fetch = fetch  # type: ignore[method-assign]
         event.remove(engine, "before_cursor_execute", on_execute)
 
 
-async def plan(connection: "asyncpg.Connection[Any]", statement: str, parameters: tuple[Any, ...]) -> dict[str, Any]:
-    """PostgreSQL's plan for these very values."""
-    (row,) = await connection.fetch(f"EXPLAIN (FORMAT JSON, COSTS OFF) {statement}", *parameters)
+async def plan(connection: "asyncpg.Connection[Any]", asked: Asked) -> dict[str, Any]:
+    """PostgreSQL's plan: for these very values, or for any."""
+    explain = "EXPLAIN (FORMAT JSON, COSTS OFF)"
+    if not asked.planned_once:
+        (row,) = await connection.fetch(f"{explain} {asked.sql}", *asked.parameters)
+    else:
+        values = f"({', '.join(['NULL'] * len(asked.parameters))})" if asked.parameters else ""
+        async with connection.transaction():
+            await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            await connection.execute(f"PREPARE asked AS {asked.sql}")
+            (row,) = await connection.fetch(f"{explain} EXECUTE asked{values}")
+            await connection.execute("DEALLOCATE asked")
     found: dict[str, Any] = json.loads(row[0])[0]["Plan"]
     return found
 

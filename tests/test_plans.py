@@ -17,9 +17,9 @@ from sqlalchemy.engine import make_url
 
 from models.database import Database
 from resolvers.account_directory import AccountDirectory
-from resolvers.context import Services
+from resolvers.context import Rules, Services
 from tests.benchmarks.big_database import Filler, Size
-from tests.benchmarks.reads import Reads, context_of
+from tests.benchmarks.reads import Reads, ask
 from tests.conftest import TEMPLATE, connect
 from tests.query_plans import as_text, plan, recorded, scanned_whole
 
@@ -62,7 +62,22 @@ _NAMES = (
 )
 
 # What grows with the installation; nothing may read it from one end to the other.
-_LARGE = {"accounts", "account_state", "account_counts", "calls", "charges", "call_keys", "credit_transactions"}
+_LARGE = {
+    "tokens",
+    "accounts",
+    "account_state",
+    "account_counts",
+    "calls",
+    "charges",
+    "call_keys",
+    "credit_transactions",
+}
+
+_TOKENS = """
+    INSERT INTO tokens (account_id, kind, secret_digest, expires_at)
+    SELECT id, 'SESSION', sha256(id::text::bytea), now() + interval '1 day' FROM accounts;
+    ANALYZE tokens;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +87,7 @@ async def large_database_url(admin: "asyncpg.Connection[Any]", postgres: str) ->
     url = make_url(postgres).set(database="of_plans").render_as_string(hide_password=False).replace("%2F", "/")
     connection = await connect(url)
     await Filler(connection, _SIZE).fill()
+    await connection.execute(_TOKENS)
     await connection.close()
     yield url
     await admin.execute("DROP DATABASE of_plans WITH (FORCE)")
@@ -81,12 +97,12 @@ async def plans_of(url: str, name: str) -> list[dict[str, Any]]:
     """The plans of the statements by which a read is answered."""
     db = Database(url)
     # Only what reads need: nothing else is to ask anything meanwhile.
-    services = cast("Services", SimpleNamespace(db=db, directory=AccountDirectory(db)))
+    services = cast("Services", SimpleNamespace(db=db, directory=AccountDirectory(db), rules=Rules()))
     connection = await connect(url)
     try:
         async with recorded(db) as statements:
-            await _READS.all()[name](context_of(services))
-        return [await plan(connection, *one) for one in statements if one[0].startswith(("SELECT", "WITH"))]
+            await ask(services, _READS.all()[name])
+        return [await plan(connection, one) for one in statements if one.sql.startswith(("SELECT", "WITH"))]
     finally:
         await connection.close()
         await db.close()
