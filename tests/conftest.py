@@ -21,6 +21,13 @@ pytest.register_assert_rewrite(
 TEMPLATE = "migrated_template"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A loud line for each kind of test that lacked a program on this machine."""
+    reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")}
+    for reason in sorted(reason for reason in reasons if reason.endswith("DID NOT RUN")):
+        terminalreporter.write_line(f"!!! {reason} !!!", red=True, bold=True)
+
+
 async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     """A raw connection to a URL as the fixtures give it; the caller closes it."""
     return await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
