@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every start of the server in a test would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run test check format lint types contracts schema release-schema migration bench lock clean
 
@@ -24,8 +26,8 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup ## Start everything: database, demo, server
 	@$(BIN)/tollpath serve --demo
 
-test: setup ## Run every test, from nothing
-	@$(BIN)/python -m pytest
+test: setup ## Run every test, from nothing, on every core
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: setup format lint types contracts test ## Format, lint, types, import contracts, tests
 

@@ -50,8 +50,11 @@ def tollpath(*arguments: object, cwd: Path | None = None, **settings: str) -> Ru
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def tollpath_here(*arguments: object, **settings: str) -> Run:
-    """The same as `tollpath`, faster: in a thread of this process. Not for `serve`, which sets up the logs."""
+def tollpath_here(*arguments: object, stdin: bytes | None = None, **settings: str) -> Run:
+    """The same as `tollpath`, faster: in a thread of this process. Not for `serve`, which sets up the logs.
+
+    ``stdin`` is what it reads; where it is None it cannot read.
+    """
     out, err = io.StringIO(), io.StringIO()
     exit_codes: list[int] = []
 
@@ -64,6 +67,7 @@ def tollpath_here(*arguments: object, **settings: str) -> Run:
     with (
         patch.dict(os.environ, environment(settings), clear=True),
         patch.object(sys, "argv", ["tollpath", *map(str, arguments)]),
+        patch.object(sys, "stdin", sys.stdin if stdin is None else io.TextIOWrapper(io.BytesIO(stdin))),
         redirect_stdout(out),
         redirect_stderr(err),
     ):

@@ -4,9 +4,10 @@ They need Node.js 20 or newer; where it is not, a loud line says that they were 
 """
 
 import asyncio
+import fcntl
 import shutil
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -30,19 +31,27 @@ async def output_of(*command: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-async def npm_packages(request: pytest.FixtureRequest) -> None:
+async def npm_packages() -> None:
     """The locked packages are installed."""
     found = shutil.which("node") and shutil.which("npm")
     version = (await output_of("node", "--version")).decode().strip().removeprefix("v") if found else "0"
     if int(version.partition(".")[0]) < NODE_VERSION_MIN:
-        reason = f"Node.js {NODE_VERSION_MIN} is not here: the audits and npm clients of GraphQL over HTTP DID NOT RUN"
-        plugins: Any = request.config.pluginmanager
-        with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-            plugins.getplugin("terminalreporter").write_line(f"\n!!! {reason} !!!", red=True, bold=True)
-        pytest.skip(reason)
+        pytest.skip(
+            f"Node.js {NODE_VERSION_MIN} is not here: the audits and npm clients of GraphQL over HTTP DID NOT RUN"
+        )
+    await asyncio.to_thread(install)
+
+
+def install() -> None:
+    """Once for whoever runs tests at the same time, in one folder."""
+    lock = FOLDER / "package-lock.json"
     installed = FOLDER / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
-        await output_of("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
+            assert done.returncode == 0, done
 
 
 @pytest.mark.usefixtures("npm_packages")

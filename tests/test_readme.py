@@ -57,14 +57,10 @@ def matches(shown: Any, found: Any) -> bool:
 
 
 @pytest.fixture
-def curl(request: pytest.FixtureRequest) -> None:
+def curl() -> None:
     """`bash` and `curl` are here; where they are not, a loud line says so."""
     if not (shutil.which("bash") and shutil.which("curl")):
-        reason = "bash and curl are not here: the commands of the README DID NOT RUN"
-        plugins: Any = request.config.pluginmanager
-        with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-            plugins.getplugin("terminalreporter").write_line(f"\n!!! {reason} !!!", red=True, bold=True)
-        pytest.skip(reason)
+        pytest.skip("bash and curl are not here: the commands of the README DID NOT RUN")
 
 
 @pytest.mark.usefixtures("curl")

@@ -51,12 +51,14 @@ async def test_a_password_that_cannot_be_set_changes_nothing(
     api: Api, database_url: str, username: str, password: bytes, exit_code: int, message: str
 ) -> None:
     before = await api.rows()
-    assert complaint(reset(database_url, username, password), exit_code) == message
+    run = tollpath_here("reset-password", username, "--password-stdin", stdin=password, DATABASE_URL=database_url)
+    assert complaint(run, exit_code) == message
     assert await api.rows() == before
 
 
 async def test_a_database_that_is_not_migrated_is_refused_and_gets_no_operator(empty_database_url: str) -> None:
-    run = reset(empty_database_url, "operator", b"brand new")
+    url = empty_database_url
+    run = tollpath_here("reset-password", "operator", "--password-stdin", stdin=b"brand new", DATABASE_URL=url)
     assert complaint(run) == "the database is not up to date: run `tollpath migrate` first"
 
 

@@ -95,11 +95,16 @@ async def test_a_worker_killed_while_it_charges_is_replaced_and_no_call_is_lost_
         api, good, keytyh = await tree_of(server, db, credit="1000")
         acknowledged: list[str] = []
         broken = 0
+        half = CALLERS * CALLS_OF_EACH // 2
+        replaced = asyncio.Event()
 
         async def caller(first: int) -> None:
             nonlocal broken
             client = httpx.AsyncClient(base_url=server.address, timeout=60)
             for number in range(first, CALLERS * CALLS_OF_EACH, CALLERS):
+                if number >= half:
+                    # Or all would be charged before the second is killed, where a worker takes long to start.
+                    await replaced.wait()
                 while True:
                     try:
                         answer = await charge(client, good, f"c{number}")
@@ -115,7 +120,7 @@ async def test_a_worker_killed_while_it_charges_is_replaced_and_no_call_is_lost_
 
         async def kill_both_in_turn() -> None:
             # Whoever has the connections, one of the two was in the middle of charging.
-            for victim, count in zip(server.worker_ids(), (30, 90), strict=True):
+            for victim, count in zip(server.worker_ids(), (30, half + 30), strict=True):
                 async with asyncio.timeout(60):
                     while len(acknowledged) < count:  # noqa: ASYNC110 - the callers have nobody to tell
                         await asyncio.sleep(0.001)
@@ -123,6 +128,7 @@ async def test_a_worker_killed_while_it_charges_is_replaced_and_no_call_is_lost_
                 async with asyncio.timeout(120):
                     while victim in server.worker_ids() or len(server.worker_ids()) < 2:  # noqa: ASYNC110 - nor has it
                         await asyncio.sleep(0.05)
+                replaced.set()
 
         before = server.worker_ids()
         await asyncio.gather(kill_both_in_turn(), *map(caller, range(CALLERS)))
