@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
@@ -137,7 +137,7 @@ async def accounts_of(context: RequestContext, account_id: int, request: Account
                 connection,
                 owner_ids,
                 page,
-                lambda owner_id: select_accounts_of(owner_id, request),
+                lambda owner_id: select_accounts_of(_owner(owner_id), request),
                 columns,
                 account_row,
                 descending=descending,
@@ -148,20 +148,33 @@ async def accounts_of(context: RequestContext, account_id: int, request: Account
     return found
 
 
-def select_accounts_of(owner_id: ColumnElement[int], request: AccountsRequest) -> Select[*tuple[Any, ...]]:
-    """The statement of the whole list of one owner, without the page's range and order."""
+def select_accounts_of(owner: Any, request: AccountsRequest) -> Select[*tuple[Any, ...]]:
+    """The statement of the whole list of one owner, without the page's range and order.
+
+    ``owner`` has ``id`` and ``path``: a row around the statement, whose values then bound the range of an index. (As a
+    table inside it would only be joined, from one end of the index to the other.)
+    """
     statement = select_accounts().where(*_conditions(request.wanted))
     if request.of == CUSTOMERS:
-        return statement.where(Account.parent_id == owner_id)
-    top = aliased(Account, name="top")
-    statement = statement.join(top, below(Account.path, top)).where(top.id == owner_id)
+        return statement.where(Account.parent_id == owner.id)
+    statement = statement.where(below(Account.path, owner))
     if request.depth_max is not None:
-        statement = statement.where(func.cardinality(Account.path) <= func.cardinality(top.path) + request.depth_max)
+        statement = statement.where(func.cardinality(Account.path) <= func.cardinality(owner.path) + request.depth_max)
     return statement
 
 
+class _Owner(NamedTuple):
+    id: ColumnElement[int]
+    path: Any
+
+
+def _owner(account_id: ColumnElement[int]) -> _Owner:
+    named = aliased(Account, name="owner")
+    return _Owner(account_id, select(named.path).where(named.id == account_id).scalar_subquery())
+
+
 def _select_below(path: AccountPath, request: AccountsRequest) -> Select[*tuple[Any, ...]]:
-    """`select_accounts_of` of all that is below one account, whose path is known."""
+    """`select_accounts_of` of all that is below one account, whose path is known as a value."""
     end = (*path[:-1], path[-1] + 1)
     statement = select_accounts().where(
         Account.path > list(path), Account.path < list(end), *_conditions(request.wanted)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import isqrt
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import (
@@ -45,7 +46,19 @@ CALL_COLUMNS_SORTED = (Charge.started_at.expression, Charge.call_no.expression)
 CALL_SORT_KINDS = (datetime, int)
 
 _DAYS = text("SELECT min(day) AS first, max(day) AS last FROM usage_days WHERE account_id = :account_id")
+# Of an account and of everybody, which is what the operator has, on the days of a span.
+_HOW_MANY = text(
+    "SELECT CAST(coalesce(sum(calls) FILTER (WHERE account_id = :account_id), 0) AS bigint) AS own, "
+    "CAST(coalesce(sum(calls) FILTER (WHERE account_id = operator.id), 0) AS bigint) AS everybodys "
+    "FROM (SELECT id FROM accounts WHERE parent_id IS NULL) AS operator "
+    "JOIN usage_days ON account_id IN (operator.id, :account_id) "
+    "WHERE day BETWEEN CAST(CAST(:since AS timestamptz) AT TIME ZONE 'UTC' AS date) "
+    "AND CAST(CAST(:until AS timestamptz) AT TIME ZONE 'UTC' AS date)"
+)
 _INSTANT = timedelta(microseconds=1)
+# So many calls to a number are looked up at once, however long they lie apart.
+_RARE = 500
+_ONE = literal_column("1", BigInteger)
 
 _CHARGES = text(
     "SELECT charges.account_id, charges.started_at, charges.call_no, charges.amount_units, "
@@ -219,37 +232,60 @@ def _narrowed_to(account_id: Any, owner_id: ColumnElement[int]) -> ColumnElement
     )
 
 
-def select_calls_of(
-    owner_id: ColumnElement[int], chosen: CallFilter, *, by_number: bool = False
-) -> Select[*tuple[Any, ...]]:
+def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[*tuple[Any, ...]]:
     """The chosen calls of an account and of everything below it, in no order: the columns of `booked_call`, each call
-    beside the account's own charge. One look-up for each charge, or, ``by_number``, as the planner sees fit."""
+    beside the account's own charge. One look-up for each charge."""
     of_charge = and_(
         Call.account_id == Charge.customer_id, Call.started_at == Charge.started_at, Call.call_no == Charge.call_no
     )
-    conditions = [*_between(Call.started_at, chosen.since, chosen.until), *_conditions(chosen)]
-    if by_number:
-        found = select(*_CALL_COLUMNS).select_from(Charge).join(Call, of_charge).where(*conditions)
-    else:
-        # Three equal columns are three coincidences to the planner: it expects one row of the whole join, and to find
-        # it would read both tables from end to end. The limit tells it that a charge has one call.
-        call = select(*_CALL_COLUMNS).where(of_charge, *conditions).limit(literal_column("1", BigInteger))
-        lateral = call.correlate(Charge).lateral("call")
-        found = select(*lateral.c).select_from(Charge).join(lateral, true())
-    return found.where(
-        Charge.account_id == _narrowed_to(chosen.account_id, owner_id),
-        *_between(Charge.started_at, chosen.since, chosen.until),
+    # Three equal columns are three coincidences to the planner: it expects one row of the whole join, and to find it
+    # would read both tables from end to end. The limit tells it that a charge has one call; what is asked of that
+    # call is asked outside, or it would be looked for by its number.
+    call = select(*_CALL_COLUMNS).where(of_charge, *_between(Call.started_at, chosen.since, chosen.until)).limit(_ONE)
+    lateral = call.correlate(Charge).lateral("call")
+    return (
+        select(*lateral.c)
+        .select_from(Charge)
+        .join(lateral, true())
+        .where(
+            Charge.account_id == _narrowed_to(chosen.account_id, owner_id),
+            *_between(Charge.started_at, chosen.since, chosen.until),
+            *_conditions(lateral.c, chosen),
+        )
     )
 
 
-def _conditions(chosen: CallFilter) -> list[ColumnElement[bool]]:
+def _select_by_number(
+    owner_id: ColumnElement[int], chosen: CallFilter
+) -> tuple[Select[*tuple[Any, ...]], tuple[ColumnElement[Any], ColumnElement[Any]]]:
+    """`select_calls_of` the other way round, with its sort columns: all calls to the number, and of each whether the
+    account has a charge for it."""
+    conditions = [*_between(Call.started_at, chosen.since, chosen.until), *_conditions(Call, chosen)]
+    # OFFSET keeps the planner from turning it round again, for the same reason as above.
+    call = select(*_CALL_COLUMNS).where(*conditions).offset(literal_column("0", BigInteger)).subquery("call")
+    charge = (
+        select(Charge.call_no)
+        .where(
+            Charge.account_id == _narrowed_to(chosen.account_id, owner_id),
+            Charge.started_at == call.c.started_at,
+            Charge.call_no == call.c.call_no,
+            Charge.customer_id == call.c.account_id,
+        )
+        .limit(_ONE)
+        .correlate(call)
+        .lateral("charge")
+    )
+    return select(*call.c).select_from(call).join(charge, true()), (call.c.started_at, call.c.call_no)
+
+
+def _conditions(call: Any, chosen: CallFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if chosen.number_prefix is not None:
-        conditions.append(Call.number.startswith(chosen.number_prefix))
+        conditions.append(call.number.startswith(chosen.number_prefix))
     if chosen.destination is not None:
-        conditions.append(func.strpos(func.lower(Call.destination), func.lower(chosen.destination)) > 0)
+        conditions.append(func.strpos(func.lower(call.destination), func.lower(chosen.destination)) > 0)
     if chosen.status is not None:
-        conditions.append(Call.status == literal_column(f"'{chosen.status.value}'", Text))
+        conditions.append(call.status == literal_column(f"'{chosen.status.value}'", Text))
     return conditions
 
 
@@ -264,8 +300,9 @@ async def _page_of_number(
 ) -> Page[BookedCall]:
     """A page of calls to numbers that begin in one way: from where it starts over spans that double.
 
-    Where many calls match, the first month fills the page; where few do, they are found by their numbers, over all
-    months in a few statements. One statement for both would have to guess, and a wrong guess reads everything.
+    Of a span it is known how many calls the account has in it, and counted how many there are to the number, up to
+    where it is cheaper to walk through the account's own. One statement would have to guess, and a wrong guess reads
+    everything. A rare number is looked for over all spans at once.
     """
     days = (await connection.execute(_DAYS, {"account_id": account_id})).one()
     if days.first is None:
@@ -280,16 +317,46 @@ async def _page_of_number(
             since = max(since, position)
         elif position < until:
             until = position + _INSTANT
+    owner_id = literal(account_id, BigInteger)
+
+    async def rows_of(span: CallFilter, size: int, *, by_number: bool) -> Sequence[Any]:
+        columns: Sequence[ColumnElement[Any]]
+        if by_number:
+            statement, columns = _select_by_number(owner_id, span)
+        else:
+            statement, columns = select_calls_of(owner_id, span), CALL_COLUMNS_SORTED
+        part = keyset(statement, replace(request, size=size), columns, descending=descending)
+        return (await connection.execute(part)).all()
+
+    if since >= until:
+        return page_of([], request, booked_call)
+    everything = replace(chosen, since=since, until=until)
+    if await _are_at_most(connection, everything, _RARE):
+        return page_of(await rows_of(everything, request.size, by_number=True), request, booked_call)
     rows: list[Any] = []
     for start, end in doubling_spans(since, until, newest_first=newest_first):
-        part = replace(request, size=request.size - len(rows))
-        statement = select_calls_of(
-            literal(account_id, BigInteger), replace(chosen, since=start, until=end), by_number=True
-        )
-        rows += await connection.execute(keyset(statement, part, CALL_COLUMNS_SORTED, descending=descending))
+        span, size = replace(chosen, since=start, until=end), request.size - len(rows)
+        few = await _worth_looking_up(connection, account_id, span, size)
+        rows += await rows_of(span, size, by_number=await _are_at_most(connection, span, few))
         if len(rows) > request.size:
             break
     return page_of(rows, request, booked_call)
+
+
+async def _worth_looking_up(connection: AsyncConnection, account_id: int, chosen: CallFilter, size: int) -> int:
+    """Up to how many calls to a number, by whomever, are less to look up than to walk through the account's own."""
+    span = {"account_id": account_id, "since": chosen.since, "until": chosen.until}
+    calls = (await connection.execute(_HOW_MANY, span)).one()
+    # Where M of everybody's N are to the number, evenly spread, one walks through N * size / M of them for a page.
+    return int(min(calls.own, isqrt(calls.everybodys * (size + 1))))
+
+
+async def _are_at_most(connection: AsyncConnection, chosen: CallFilter, few: int) -> bool:
+    """Whether no more than a few calls were made to the number, by whomever."""
+    prefix = cast("str", chosen.number_prefix)
+    of_number = and_(Call.number.startswith(prefix), *_between(Call.started_at, chosen.since, chosen.until))
+    found = select(Call.call_no).where(of_number).limit(few + 1).subquery()
+    return bool(await connection.scalar(select(func.count() <= few).select_from(found)))
 
 
 async def visible_charges(context: RequestContext, call: BookedCall) -> list[ChargeRow]:

@@ -98,9 +98,10 @@ def _available(rows: Rows) -> Json:
 
 def _accounts_page(rows: Rows, request: Any) -> Listing:
     in_tree_order = request.of == CUSTOMERS or request.order.field is AccountOrderField.PATH
-    if request.wanted.search is not None or not in_tree_order:
-        raise LeftOut  # the best index depends on the text, or on how many accounts are below
-    statement = select_accounts_of(rows.id, request)
+    wanted = request.wanted
+    if wanted.search is not None or wanted.blocked is not None or not in_tree_order:
+        raise LeftOut  # the best index depends on the text, on who is blocked, or on how many accounts are below
+    statement = select_accounts_of(rows, request)
     if request.of == CUSTOMERS:
         # What blocks an account blocks its customers, so only their own mark is to be looked at.
         blocked = or_(rows.blocked, AccountState.blocked)
