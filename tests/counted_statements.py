@@ -11,7 +11,7 @@ from models.reading_connections import ReadingConnections
 
 @contextmanager
 def counted_statements() -> Iterator[list[str]]:
-    """Every SELECT that is sent meanwhile: for a request that of a token not yet known, those of resolvers, whole queries as one.
+    """Every SELECT that is sent meanwhile: that of a token not yet known, those of resolvers, whole queries as one.
 
     What the server does by itself, at times, are updates.
     """
