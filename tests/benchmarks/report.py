@@ -16,7 +16,7 @@ class Options:
 
     quick: bool = False
     seed: int = 20260131
-    rounds: int = 5
+    rounds: int = 3
     large: bool = False
 
 
