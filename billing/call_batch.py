@@ -81,8 +81,8 @@ class CallBatch:
 
     def authorize(self, order: AuthorizeOrder) -> Authorization | Refusal:
         """Hold a first slice of a call that wants to start."""
-        if order.call_id in self.booked:
-            return CallEnded()
+        if (booked := self.booked.get(order.call_id)) is not None:
+            return CallEnded(booked.account_id)
         hold = self.holds.get(order.call_id)
         if hold is not None:
             same = (hold.path, hold.number, hold.caller_number) == (order.path, order.number, order.caller_number)
@@ -121,8 +121,8 @@ class CallBatch:
 
     def extend(self, order: ExtendOrder) -> Authorization | Refusal:
         """Hold the next slice of a running call; what is held stays if there is nothing more."""
-        if order.call_id in self.booked:
-            return CallEnded()
+        if (booked := self.booked.get(order.call_id)) is not None:
+            return CallEnded(booked.account_id)
         hold = self.holds.get(order.call_id)
         if hold is None or order.reporter_id not in hold.path:
             return NotFound("There is no such call.", path=("callId",))
@@ -145,7 +145,7 @@ class CallBatch:
         booked = self.booked.get(order.call_id)
         if booked is not None:
             same = booked.duration_s == order.duration_s and order.started_at in (None, booked.started_at)
-            return Booked(booked, duplicate=True) if same else _other_content()
+            return Booked(booked, duplicate=True) if same else _other_content(booked.account_id)
         hold = self.holds.get(order.call_id)
         if hold is None:
             return self._note_early_end(order)
@@ -259,7 +259,18 @@ class CallBatch:
             ChargePolicy.ALWAYS_CHARGE,
         )
         call = self._book_ended(ended, released=early.released)
-        return Authorization(order.call_id, order.path[-1], 0, 0, self.now, None, 0, call.destination, False)
+        price = self.prices_of(order.path, order.number, call.started_at)[-1]
+        return Authorization(
+            order.call_id,
+            order.path[-1],
+            0,
+            0,
+            self.now,
+            None,
+            0 if price is None else price.price_per_minute_e8,
+            call.destination,
+            False,
+        )
 
     def _book_ended(self, order: ChargeOrder, *, released: bool) -> BookedCall:
         rated = rated_at(order, self.prices_of(order.path, order.number, order.started_at))
@@ -286,8 +297,9 @@ def _of_another_switch() -> Refusal:
     )
 
 
-def _other_content() -> Refusal:
-    return IdempotencyConflict("This callId was used before with other content.", path=("callId",))
+def _other_content(account_id: int | None = None) -> Refusal:
+    message = "This callId was used before with other content."
+    return IdempotencyConflict(message, path=("callId",), account_id=account_id)
 
 
 def repeat_of(order: ChargeOrder, call: BookedCall) -> Outcome:

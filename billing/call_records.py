@@ -4,7 +4,8 @@ Two forms are known; the first line tells which it is.
 
     own        a header with callId, username, number, startedAt, durationSeconds and, if there is one, callerNumber,
                in any order and case, separated by commas, semicolons or tabs; other columns are left alone.
-               startedAt is ISO 8601; without a time zone it is in the zone that the caller names.
+               startedAt is ISO 8601; without a time zone it is in the zone that the caller names. An apostrophe before
+               a callId or callerNumber that a spreadsheet would run as a formula is not part of it.
     Asterisk   Master.csv of cdr_csv, which has no header: accountcode, src, dst, dcontext, clid, channel, dstchannel,
                lastapp, lastdata, start, answer, end, duration, billsec, disposition, amaflags, uniqueid and perhaps
                more. The accountcode is the username, dst the number, src the caller's; the call begins at answer and
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import chain
 from typing import NamedTuple
+
+from billing.spreadsheet_text import original
 
 _OWN_COLUMNS = ("callid", "username", "number", "startedat", "durationseconds")
 _OWN_OPTIONAL = "callernumber"
@@ -150,11 +153,12 @@ def _own(columns: Sequence[str], timezone: tzinfo) -> Callable[[Sequence[str]], 
     def parse(cells: Sequence[str]) -> _Fields:
         if len(cells) != len(columns):
             raise _LineError(f"it has {len(cells)} columns, the header has {len(columns)}")
+        # Exports of ours come as spreadsheets may open them.
         return (
-            _given("callId", cells[call_id]),
+            original(_given("callId", cells[call_id])),
             _given("username", cells[username]),
             _given("number", cells[number]),
-            cells[caller].strip() or None if caller is not None else None,
+            original(cells[caller].strip()) or None if caller is not None else None,
             _time("startedAt", cells[started_at], timezone),
             _seconds("durationSeconds", cells[duration]),
         )

@@ -63,11 +63,13 @@ def closed_refusal(
 def _refusal_of_known(order: ChargeOrder | AuthorizeOrder | ExtendOrder | SettleOrder, known: ClosedCall) -> Refusal:
     match order:
         case AuthorizeOrder() | ExtendOrder():
-            return CallEnded()
+            return CallEnded(known.account_id)
         case ChargeOrder() if (order.path[-1], order.started_at) != (known.account_id, known.started_at):
             return IdempotencyConflict("This callId was used before with other content.", path=("callId",))
     return MonthClosed(
-        "This call is in the books; its month is closed, and its details are not kept any more.", path=("callId",)
+        "This call is in the books; its month is closed, and its details are not kept any more.",
+        path=("callId",),
+        account_id=known.account_id,
     )
 
 

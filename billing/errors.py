@@ -218,8 +218,8 @@ class CallEnded(Refusal):
 
     code = ErrorCode.CALL_ENDED
 
-    def __init__(self) -> None:
-        super().__init__("This call has ended and is in the books.", path=("callId",))
+    def __init__(self, account_id: int) -> None:
+        super().__init__("This call has ended and is in the books.", path=("callId",), account_id=account_id)
 
 
 class LimitReached(Refusal):

@@ -18,7 +18,7 @@ CONCURRENT_CALLS_MAX = 1_000_000
 
 # Counting running calls costs an index entry each, so only where there is such a limit.
 _FIND = """
-SELECT call_limits.account_id, concurrent_calls_max, daily_spend_max_units, call_duration_max_s, allowed_prefixes,
+SELECT accounts.id AS account_id, concurrent_calls_max, daily_spend_max_units, call_duration_max_s, allowed_prefixes,
        forbidden_prefixes, no_loss_calls,
        CASE WHEN concurrent_calls_max IS NULL THEN 0 ELSE (
            SELECT count(*) FROM holds
@@ -27,30 +27,34 @@ SELECT call_limits.account_id, concurrent_calls_max, daily_spend_max_units, call
        ) END AS running_calls,
        account_state.held_units + COALESCE((
            SELECT charged_units FROM usage_days
-           WHERE usage_days.account_id = call_limits.account_id
+           WHERE usage_days.account_id = accounts.id
              AND day = CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)
        ), 0) AS spent_today_units
-FROM call_limits
-JOIN accounts ON accounts.id = call_limits.account_id
-JOIN account_state ON account_state.account_id = call_limits.account_id
-WHERE call_limits.account_id = ANY($1::bigint[])
+FROM accounts
+JOIN account_state ON account_state.account_id = accounts.id
+{join} call_limits ON call_limits.account_id = accounts.id
+WHERE accounts.id = ANY($1::bigint[])
 """
+_FIND_SET = _FIND.format(join="JOIN")
+_FIND_ALL = _FIND.format(join="LEFT JOIN")
 
 
-async def find_limits(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> dict[int, Limits]:
+async def find_limits(
+    connection: "asyncpg.Connection[Any]", account_ids: Iterable[int], *, also_unlimited: bool = False
+) -> dict[int, Limits]:
     """The limits of those of these accounts that have any, and their use so far, expired holds not yet freed included.
 
-    The accounts are locked by the caller, so the use cannot change.
+    ``also_unlimited``: the use of the others too. Where the caller has locked the accounts, it cannot change.
     """
-    rows = await connection.fetch(_FIND, list(account_ids))
+    rows = await connection.fetch(_FIND_ALL if also_unlimited else _FIND_SET, list(account_ids))
     return {
         row["account_id"]: Limits(
             row["concurrent_calls_max"],
             row["daily_spend_max_units"],
             row["call_duration_max_s"],
-            tuple(row["allowed_prefixes"]),
-            tuple(row["forbidden_prefixes"]),
-            row["no_loss_calls"],
+            tuple(row["allowed_prefixes"] or ()),
+            tuple(row["forbidden_prefixes"] or ()),
+            bool(row["no_loss_calls"]),
             row["running_calls"],
             int(row["spent_today_units"]),
         )

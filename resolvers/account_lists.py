@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
 
+from billing.accounts import DEPTH_MAX
 from billing.texts import is_storable
 from models.tables import Account, AccountState
 from resolvers.access import AccountPath
@@ -108,7 +109,8 @@ def accounts_request(
         raise BadUserInput(f"`maxDepth` must be 1 or more, not {depth_max}.")
     if wanted.search is not None and not is_storable(wanted.search):
         raise BadUserInput("`search` has characters that no username has.")
-    return AccountsRequest(of, page, order, wanted, depth_max)
+    # No path is longer; what is larger would not fit the sum with the account's own depth.
+    return AccountsRequest(of, page, order, wanted, None if depth_max is None else min(depth_max, DEPTH_MAX))
 
 
 def _sort(of: str, order: AccountOrder) -> tuple[tuple[ColumnElement[Any], ...], tuple[type, ...]]:

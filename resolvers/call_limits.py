@@ -36,6 +36,6 @@ async def call_limits(context: RequestContext, account_id: int) -> Limits:
 
     async def load_many(account_ids: Sequence[int]) -> dict[int, Limits]:
         async with context.services.db.charging_connection() as connection:
-            return await find_limits(connection, account_ids)
+            return await find_limits(connection, account_ids, also_unlimited=True)
 
     return await context.loaders.loader("call limits", load_many).load(account_id) or Limits()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import aliased
 
 from billing.charge_order import Booked, check_call_id, check_caller_number, check_duration, check_started_at
-from billing.errors import InvalidCall, NotFound, Refusal
+from billing.errors import CallEnded, IdempotencyConflict, InvalidCall, MonthClosed, NotFound, Refusal
 from billing.hold_order import Authorization, AuthorizeOrder, EndPending, ExtendOrder, SettleOrder
 from billing.phone_number import parse_number
 from models.tables import Account, Hold
@@ -79,7 +79,7 @@ async def extend_call(
             raise InvalidCall("Extensions are counted from 1.", path=("sequence",))
         return ExtendOrder(call_id, sequence, talked_s, viewer.account_id)
 
-    (answer,) = await submit(context, [None], order_of)
+    (answer,) = await _hidden(context, viewer, await submit(context, [None], order_of))
     if isinstance(answer, Refusal):
         raise answer
     return cast("Authorization", answer)
@@ -101,18 +101,30 @@ async def settle_calls(
             check_started_at(request.started_at, now)
         return SettleOrder(request.call_id, request.duration_s, request.started_at, viewer.account_id, released)
 
-    answers = cast("list[Booked | EndPending | Refusal]", await submit(context, requests, order_of))
-    # A callId that was booked before may be anybody's.
-    booked_ids = {answer.call.account_id for answer in answers if isinstance(answer, Booked) and answer.duplicate}
-    accounts = await context.services.directory.by_id(booked_ids)
-    return [
-        NotFound("There is no such call.", path=("callId",))
-        if isinstance(answer, Booked)
-        and answer.duplicate
-        and not may_see(viewer, accounts[answer.call.account_id].path)
-        else answer
-        for answer in answers
-    ]
+    answers = await _hidden(context, viewer, await submit(context, requests, order_of))
+    return cast("list[Booked | EndPending | Refusal]", answers)
+
+
+async def _hidden(context: RequestContext, viewer: Viewer, answers: Sequence[Any]) -> list[Any]:
+    """The answers, with those about calls of accounts that the viewer may not see as if there were no such call.
+
+    Who settles, releases or extends names nothing but a callId, and one that is in the books may be anybody's.
+    """
+    account_ids = {id_ for id_ in map(_account_in_the_books, answers) if id_ is not None}
+    accounts = await context.services.directory.by_id(account_ids)
+
+    def is_hidden(answer: Any) -> bool:
+        account_id = _account_in_the_books(answer)
+        return account_id is not None and not may_see(viewer, accounts[account_id].path)
+
+    return [NotFound("There is no such call.", path=("callId",)) if is_hidden(one) else one for one in answers]
+
+
+def _account_in_the_books(answer: Any) -> int | None:
+    """Whose call the answer is about, if that was in the books before."""
+    if isinstance(answer, Booked):
+        return answer.call.account_id if answer.duplicate else None
+    return answer.account_id if isinstance(answer, CallEnded | IdempotencyConflict | MonthClosed) else None
 
 
 @dataclass(frozen=True, slots=True)

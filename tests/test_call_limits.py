@@ -1,6 +1,7 @@
 """Limits on calls beyond credit, enforced over the whole path when a call is authorised or extended."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -99,6 +100,25 @@ async def test_no_more_is_spent_on_a_day_than_allowed_by_running_and_ended_calls
     assert await authorise(api, tree, "c-4") == ("LIMIT_REACHED", "keytyh*good")
     refused = await api.refused("extendCall", {"callId": "c-2", "sequence": 1}, by=tree["luluka"])
     assert refused["code"] == "LIMIT_REACHED"
+
+
+async def test_what_was_spent_today_is_known_where_no_limit_was_ever_set(api: Api, tree: dict[str, Person]) -> None:
+    await authorise(api, tree, "c-1")
+    await api.done("settleCall", "pending", {"callId": "c-1", "durationSeconds": 90}, by=tree["luluka"])
+    await authorise(api, tree, "c-2")
+
+    limits = "callLimits { spentToday dailySpendMax runningCalls allowedPrefixes noLossCalls }"
+    for person in (tree["luluka"], tree["good"], tree["keytyh"]):
+        found = (await api(f"{{ viewer {{ held usage {{ charged }} {limits} }} }}", by=person))["viewer"]
+        spent = Decimal(found["held"]) + Decimal(found["usage"]["charged"])
+        assert found["callLimits"] == {
+            "spentToday": str(spent),
+            "dailySpendMax": None,
+            "runningCalls": None,
+            "allowedPrefixes": [],
+            "noLossCalls": False,
+        }
+        assert spent > 0
 
 
 @pytest.mark.parametrize("limited", ["keytyh", "good", "luluka"])

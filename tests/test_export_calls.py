@@ -1,12 +1,15 @@
 """The calls of an account as files: every byte, every filter, what each level of the tree reads in them."""
 
+import asyncio
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from billing.call_records import CallRecord, read_call_records
+from tests.command_line import tollpath_here
 from tests.exported import BOM, column_of, csv_of, get, xlsx_of
 from tests.graphql_client import Api, Person
 from tests.rates_api import base_id, change, own_list, rate
@@ -145,6 +148,9 @@ async def test_own_charge_is_that_of_the_account_that_is_exported_whoever_asks(
         ({"number": "431", "direction": "ASC"}, ["a", "b"]),
         ({"username": "LATE*luluka"}, ["d"]),
         ({"number": "7"}, []),
+        ({"destination": "vienn"}, ["b", "a"]),
+        ({"status": "UNRATED"}, ["d", "c"]),
+        ({"status": "CHARGED", "direction": "ASC"}, ["a", "b"]),
     ],
 )
 async def test_calls_are_chosen_as_in_the_list(
@@ -159,6 +165,23 @@ async def test_calls_are_chosen_as_in_the_list(
     )
 
     assert await column_of(api, "calls", "callId", by=tree["luluka"], **parameters) == found
+
+
+async def test_what_is_exported_and_imported_again_is_charged_to_nobody_again(
+    api: Api, tree: dict[str, Person], database_url: str, tmp_path: Path
+) -> None:
+    ids = ["=A1", "'=A1", "''@b", "-7f3a@10.0.0.1", "+43-1", "+43 1", "'s"]
+    await charge(api, *(call(call_id, "keytyh", callerNumber=call_id) for call_id in ids))
+    before = await api.rows()
+    file = tmp_path / "calls.csv"
+    file.write_bytes((await get(api, "calls.csv", by=api.operator)).content)
+
+    done = await asyncio.to_thread(tollpath_here, "import-calls", file, DATABASE_URL=database_url)
+
+    assert (
+        "0 calls charged (0 overdrawn), 0 kept without a rate, 7 there before, 0 not answered, 0 rejected" in done.out
+    )
+    assert await api.rows() == before
 
 
 async def test_calls_of_several_pages_come_once_each_in_order(api: Api, tree: dict[str, Person]) -> None:

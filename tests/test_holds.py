@@ -140,8 +140,20 @@ async def test_a_stranger_neither_extends_nor_settles_a_call(api: Api, tree: dic
         assert (await api.refused(mutation, input, by=stranger))["code"] == "NOT_FOUND"
     assert await api.rows("holds", "account_state", "calls", "early_ends") == before
     await api.done("settleCall", "duplicate", {"callId": "c-1", "durationSeconds": 60}, by=tree["luluka"])
-    refused = await api.refused("settleCall", {"callId": "c-1", "durationSeconds": 60}, by=stranger)
-    assert refused["code"] == "NOT_FOUND"
+    # Nor does it learn that the call is in the books, or how long it took.
+    for mutation, input in (
+        ("extendCall", {"callId": "c-1", "sequence": 1}),
+        ("settleCall", {"callId": "c-1", "durationSeconds": 60}),
+        ("settleCall", {"callId": "c-1", "durationSeconds": 61}),
+        ("releaseCall", {"callId": "c-1"}),
+    ):
+        refused = await api.refused(mutation, input, by=stranger)
+        assert (refused["code"], refused["message"]) == ("NOT_FOUND", "There is no such call.")
+    for mutation, input, code in (
+        ("extendCall", {"callId": "c-1", "sequence": 1}, "CALL_ENDED"),
+        ("settleCall", {"callId": "c-1", "durationSeconds": 61}, "IDEMPOTENCY_CONFLICT"),
+    ):
+        assert (await api.refused(mutation, input, by=tree["good"]))["code"] == code
 
 
 async def test_many_calls_are_authorised_and_settled_each_on_its_own(api: Api, tree: dict[str, Person]) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.counted_statements import counted_statements
 from tests.graphql_client import Api, Person
@@ -121,6 +122,10 @@ async def test_descendants_come_in_tree_order_down_to_the_depth_asked_for(api: A
     )
     assert await listed(api, DESCENDANTS, api.operator, maxDepth=1) == ["top", "beside"]
     assert await listed(api, DESCENDANTS, api.operator, maxDepth=2) == ["top", "middle", "aside", "beside"]
+    with capture_logs() as logs:
+        everybody = await listed(api, DESCENDANTS, api.operator, maxDepth=2**31 - 1)
+    assert everybody == await listed(api, DESCENDANTS, api.operator)
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
     assert await listed(api, DESCENDANTS, top) == ["middle", "low", "deep", "aside"]
     assert await listed(api, DESCENDANTS, top, orderBy={"field": "USERNAME"}) == ["aside", "deep", "low", "middle"]
     counts = "{ viewer { customerCount descendantCount } }"

@@ -6,28 +6,15 @@ an accent is spoilt. Times are ISO 8601 in UTC, amounts and prices exact decimal
 
 import csv
 import io
-import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
 from billing.money import format_money, format_rate
+from billing.spreadsheet_text import defused
 from resolvers.exports import CellKind, Export
 from schema.scalars import format_instant
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
-
-# What a spreadsheet would run, or would take apart (OWASP, "CSV Injection"), also in the wide forms of East Asia.
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
-# A telephone number computes nothing, and is to be read.
-_TELEPHONE = re.compile(r"\+[0-9 ]+", re.ASCII)
-
-
-def defused(text: str) -> str:
-    """The text, behind an apostrophe where a spreadsheet would run it as a formula."""
-    if _FORMULA.match(text) is None or _TELEPHONE.fullmatch(text) is not None:
-        return text
-    return f"'{text}"
-
 
 _FORMATS: dict[CellKind, Callable[[Any], str]] = {
     CellKind.TEXT: defused,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from billing.charge_order import CallStatus
 from resolvers.account_lists import AccountFilter, AccountOrder, AccountOrderField
 from resolvers.accounts import AccountRow, visible_account, visible_account_by_username
 from resolvers.calls import SortDirection, call_filter
@@ -42,6 +43,8 @@ def _calls(context: RequestContext, account: AccountRow, given: Parameters) -> E
         given.instant("until"),
         given.text("number"),
         given.choice("direction", SortDirection.DESC),
+        destination=given.text("destination"),
+        status=given.choice_of("status", CallStatus),
     )
     return export_calls(context, account, chosen)
 

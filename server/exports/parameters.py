@@ -46,14 +46,17 @@ class Parameters:
 
     def choice(self, name: str, default: Choice) -> Choice:
         """One of the names of the default's enum."""
-        kind = type(default)
+        return self.choice_of(name, type(default)) or default
+
+    def choice_of(self, name: str, kind: type[Choice]) -> Choice | None:
+        """One of the names of an enum, if any is given."""
 
         def parse(text: str) -> Choice:
             if text not in kind.__members__:
                 raise ValueError(f"It must be {' or '.join(kind.__members__)}")
             return kind(text)
 
-        return self._taken(name, parse) or default
+        return self._taken(name, parse)
 
     def refuse_others(self) -> None:
         """Refuse what nobody has taken."""
