@@ -127,6 +127,7 @@ class ServiceSchema(strawberry.Schema):
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
     ) -> ExecutionResult:
         """`run`, with every field answered by its resolver."""
+        await context.identify()
         return await self._run_by_resolvers(operation, operation.coerced(variables or {}), variables, context)
 
     async def _run_by_resolvers(

@@ -52,7 +52,8 @@ class ReadWorld:
         """The answer by a statement, where there is one, and the answer by the resolvers."""
         operation = schema.prepare(query.text)
         answered = await schema.run(operation, query.variables, self.remembering_context(viewer))
-        return answered, await schema.run_by_resolvers(operation, query.variables, self.context(viewer))
+        by_resolvers = await schema.run_by_resolvers(operation, query.variables, self.remembering_context(viewer))
+        return answered, by_resolvers
 
 
 @pytest.fixture
