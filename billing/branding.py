@@ -56,7 +56,9 @@ def _checked(column: str, value: str | None) -> str | None:
 def _checked_logo_url(url: str) -> str:
     """Every browser below loads it, so it is https and carries no one's password."""
     refusal = InvalidInput(
-        f"Give an address that begins with https://, of at most {LOGO_URL_LENGTH_MAX} characters.", path=("logoUrl",)
+        f"Give an address that begins with https://, of at most {LOGO_URL_LENGTH_MAX} characters, without a sign-in; "
+        "blanks, quotes, parentheses, angle brackets and letters with accents are percent-encoded.",
+        path=("logoUrl",),
     )
     if len(url) > LOGO_URL_LENGTH_MAX or not _URL.fullmatch(url):
         raise refusal

@@ -57,7 +57,8 @@ def start_refusal(
 
 def _message(limit: Limits, number: str) -> str | None:
     if limit.concurrent_calls_max is not None and limit.running_calls >= limit.concurrent_calls_max:
-        return f"No more than {limit.concurrent_calls_max} calls may run at once."
+        calls = "call" if limit.concurrent_calls_max == 1 else "calls"
+        return f"No more than {limit.concurrent_calls_max} {calls} may run at once."
     if limit.allowed_prefixes and not number.startswith(limit.allowed_prefixes):
         return "Calls to this number are not among those allowed."
     if limit.forbidden_prefixes and number.startswith(limit.forbidden_prefixes):

@@ -34,7 +34,8 @@ PAYMENT_CENTS_MAX = 10**12 * 10**PAYMENT_DECIMALS - 1
 # A markup of 10,000 %.
 PERCENT_E4_MIN = -10_000 * PERCENT_E4_PER_WHOLE
 
-_DECIMAL = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,15}))?", re.ASCII)
+# Far more digits than anything has, so that a number with too many of them is told what is wrong with it.
+_DECIMAL = re.compile(r"(-?)([0-9]{1,1000})(?:\.([0-9]{1,1000}))?", re.ASCII)
 
 
 class NumberError(ValueError):
@@ -49,11 +50,11 @@ def _parse(text: str, *, decimals: int, low: int, high: int, what: str) -> int:
         raise NumberError(f"{what} must be decimal text such as {_example(decimals)}, not {text[:40]!r}")
     sign, whole, fraction = match[1], match[2], match[3] or ""
     if len(fraction) > decimals:
-        raise NumberError(f"{what} has at most {decimals} decimals, {text!r} has {len(fraction)}")
+        raise NumberError(f"{what} has at most {decimals} decimals, {text[:40]!r} has {len(fraction)}")
     value: int = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0"))
     value = -value if sign else value
     if not low <= value <= high:
-        raise NumberError(f"{what} {text} is out of range")
+        raise NumberError(f"{what} {text[:40]} is out of range")
     return value
 
 

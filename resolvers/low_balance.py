@@ -32,6 +32,8 @@ async def change_watch(
     assert account is not None
     if webhook_url is not None:
         _check_url(webhook_url)
+        if threshold_units is None:
+            raise InvalidInput("Give a threshold as well: without one nothing is posted.", path=("threshold",))
     async with context.transaction() as tx:
         if threshold_units is None:
             await end_watch(tx, account_id=account.id, author_id=viewer.account_id)

@@ -87,6 +87,8 @@ async def test_who_may_set_a_watch(api: Api, keytyh: Person) -> None:
     assert (await api.refused("setLowBalanceNotice", own, by=api.operator))["code"] == "NOT_ALLOWED"
     bad = {**watch, "webhookUrl": "ftp://example.com"}
     assert (await api.refused("setLowBalanceNotice", bad, by=keytyh))["path"] == ["webhookUrl"]
+    nothing = {"accountId": keytyh.id, "webhookUrl": "https://example.com"}
+    assert (await api.refused("setLowBalanceNotice", nothing, by=keytyh))["path"] == ["threshold"]
     assert await api.rows("low_balance_watches") == {"low_balance_watches": []}
 
 

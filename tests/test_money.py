@@ -89,6 +89,12 @@ def test_too_many_decimals_are_named_in_the_message() -> None:
         parse_money("0.123456")
 
 
+@pytest.mark.parametrize("text", ["99999999999999999", "-99999999999999999", "9" * 400])
+def test_a_number_with_too_many_digits_is_out_of_range(text: str) -> None:
+    with pytest.raises(NumberError, match=rf"^An amount {text[:40]} is out of range$"):
+        parse_money(text)
+
+
 @pytest.mark.parametrize(
     ("units", "text"),
     [(925_000, "9.25000"), (0, "0.00000"), (-1, "-0.00001"), (-1_000_000, "-10.00000"), (123, "0.00123")],
