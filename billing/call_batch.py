@@ -259,18 +259,7 @@ class CallBatch:
             ChargePolicy.ALWAYS_CHARGE,
         )
         call = self._book_ended(ended, released=early.released)
-        price = self.prices_of(order.path, order.number, call.started_at)[-1]
-        return Authorization(
-            order.call_id,
-            order.path[-1],
-            0,
-            0,
-            self.now,
-            None,
-            0 if price is None else price.price_per_minute_e8,
-            call.destination,
-            False,
-        )
+        return Authorization(order.call_id, order.path[-1], 0, 0, self.now, None, 0, call.destination, False)
 
     def _book_ended(self, order: ChargeOrder, *, released: bool) -> BookedCall:
         rated = rated_at(order, self.prices_of(order.path, order.number, order.started_at))

@@ -107,12 +107,6 @@ async def test_of_two_switches_that_authorise_a_call_the_one_highest_up_decides_
     assert await calls.world.balances(calls.keytyh, calls.good) == ["9.50000", "9.50000"]
 
 
-async def test_a_call_whose_end_came_first_is_authorised_at_its_price(calls: Calls) -> None:
-    assert isinstance(await calls.submit(end_by(calls.good, 30)), EndPending)
-    answer = await calls.submit(calls.authorize(by=calls.good))
-    assert (answer.max_duration_s, answer.held_s, answer.price_per_minute_e8) == (0, 0, 100_000_000)
-
-
 async def test_asking_again_for_an_expired_hold_gives_nobody_the_right_to_end_it(calls: Calls) -> None:
     assert isinstance(await calls.submit(end_by(calls.keytyh, 0)), EndPending)
     assert isinstance(await calls.submit(calls.authorize(by=calls.good)), Authorization)
