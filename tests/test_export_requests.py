@@ -81,7 +81,8 @@ async def test_only_get_is_taken(api: Api, method: str) -> None:
     [
         (
             "calls.csv?sinse=2026-01-31T12:00:00Z",
-            "There is no parameter 'sinse' here; there are accountId, username, since, until, number, direction, destination, status.",
+            "There is no parameter 'sinse' here; there are accountId, username, since, until, number, "
+            "direction, destination, status.",
         ),
         (
             "rates.csv?since=2026-01-31T12:00:00Z",
