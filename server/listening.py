@@ -8,7 +8,6 @@ import uvicorn
 from starlette.applications import Starlette
 
 from server import garbage_collection
-from server.one_write import OneWriteProtocol
 
 # What still runs after this (a subscription, a long answer) is cut off.
 SHUTDOWN_WAIT_S = 3
@@ -79,7 +78,7 @@ async def serve_http(
     """
     config = uvicorn.Config(
         app,
-        http=OneWriteProtocol,
+        http="httptools",
         ws="websockets-sansio",
         # Compression keeps some 300 KB for each connection, and there are thousands; events are short.
         ws_per_message_deflate=False,
