@@ -33,10 +33,11 @@ SELECT accounts.id AS account_id, concurrent_calls_max, daily_spend_max_units, c
 FROM accounts
 JOIN account_state ON account_state.account_id = accounts.id
 {join} call_limits ON call_limits.account_id = accounts.id
-WHERE accounts.id = ANY($1::bigint[])
+WHERE {wanted} = ANY($1::bigint[])
 """
-_FIND_SET = _FIND.format(join="JOIN")
-_FIND_ALL = _FIND.format(join="LEFT JOIN")
+# Charging asks for all the accounts of a batch, of which few have limits: those are looked for first.
+_FIND_SET = _FIND.format(join="JOIN", wanted="call_limits.account_id")
+_FIND_ALL = _FIND.format(join="LEFT JOIN", wanted="accounts.id")
 
 
 async def find_limits(
