@@ -96,6 +96,8 @@ def create_app(settings: Settings, database_url: str) -> Starlette:
         lifespan=lifespan,
         middleware=cross_origin,
         routes=[
+            # Never come to, but what Starlette sends `/graphql/` on to.
+            Route("/graphql", graphql),
             Route("/export/{file}", ExportEndpoint(process.open_context, stopping)),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

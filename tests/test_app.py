@@ -92,6 +92,11 @@ async def test_a_browser_is_led_to_graphiql_which_needs_nothing_from_elsewhere(c
         assert not re.search(r"""(?:url\(|@import|from|src=)\s*["']?(?:https?:)?//""", response.text)
 
 
+async def test_an_address_with_a_slash_too_many_leads_to_the_right_one(client: httpx.AsyncClient) -> None:
+    response = await client.post("/graphql/", json={"query": "{ settings { currency } }"})
+    assert (response.status_code, response.headers["location"]) == (307, "http://tollpath.test/graphql")
+
+
 async def test_a_browser_that_names_a_query_gets_its_answer(client: httpx.AsyncClient) -> None:
     response = await client.get("/graphql", params={"query": "{ __typename }"}, headers={"accept": "text/html,*/*"})
     assert response.json()["data"] == {"__typename": "Query"}
