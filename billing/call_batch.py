@@ -68,7 +68,7 @@ class CallBatch:
         hold = self.holds.get(order.call_id)
         if hold is not None:
             if (hold.path, hold.number) != (order.path, order.number):
-                return _other_content()
+                return other_content()
             if order.reporter_id is not None and not hold.may_be_told_by(order.reporter_id):
                 return _of_another_switch()
             self._end(hold)
@@ -87,7 +87,7 @@ class CallBatch:
         if hold is not None:
             same = (hold.path, hold.number, hold.caller_number) == (order.path, order.number, order.caller_number)
             if not same or order.at not in (None, hold.at):
-                return _other_content()
+                return other_content()
             self._heed(hold, order)
             if hold.expires_at is not None:
                 return self._answer(hold, self._customer_price(hold), duplicate=True)
@@ -145,7 +145,7 @@ class CallBatch:
         booked = self.booked.get(order.call_id)
         if booked is not None:
             same = booked.duration_s == order.duration_s and order.started_at in (None, booked.started_at)
-            return Booked(booked, duplicate=True) if same else _other_content(booked.account_id)
+            return Booked(booked, duplicate=True) if same else other_content(booked.account_id)
         hold = self.holds.get(order.call_id)
         if hold is None:
             return self._note_early_end(order)
@@ -244,7 +244,7 @@ class CallBatch:
         early = EarlyEnd(order.call_id, order.reporter_id, order.duration_s, order.started_at, order.released)
         # Whose call it is will only be known later, so nobody's end stands in the way of another's.
         if self.early_ends.setdefault(order.call_id, {}).setdefault(order.reporter_id, early) != early:
-            return _other_content()
+            return other_content()
         self.touched.add(order.call_id)
         return EndPending(order.call_id)
 
@@ -286,9 +286,10 @@ def _of_another_switch() -> Refusal:
     )
 
 
-def _other_content(account_id: int | None = None) -> Refusal:
+def other_content(caller_id: int | None = None) -> Refusal:
+    """The refusal of a ``callId`` that stands for another call."""
     message = "This callId was used before with other content."
-    return IdempotencyConflict(message, path=("callId",), account_id=account_id)
+    return IdempotencyConflict(message, path=("callId",), caller_id=caller_id)
 
 
 def repeat_of(order: ChargeOrder, call: BookedCall) -> Outcome:
@@ -300,4 +301,4 @@ def repeat_of(order: ChargeOrder, call: BookedCall) -> Outcome:
         and order.started_at == call.started_at
         and order.duration_s == call.duration_s
     )
-    return Booked(call, duplicate=True) if same else _other_content()
+    return Booked(call, duplicate=True) if same else other_content()

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from billing.call_batch import CallBatch
+from billing.call_batch import CallBatch, other_content
 from billing.charge_order import ChargeOrder
-from billing.errors import CallEnded, IdempotencyConflict, InvalidCall, MonthClosed, Refusal
+from billing.errors import CallEnded, InvalidCall, MonthClosed, Refusal
 from billing.hold_order import AuthorizeOrder, ExtendOrder, SettleOrder
 from models.call_month import month_of
 
@@ -65,11 +65,11 @@ def _refusal_of_known(order: ChargeOrder | AuthorizeOrder | ExtendOrder | Settle
         case AuthorizeOrder() | ExtendOrder():
             return CallEnded(known.account_id)
         case ChargeOrder() if (order.path[-1], order.started_at) != (known.account_id, known.started_at):
-            return IdempotencyConflict("This callId was used before with other content.", path=("callId",))
+            return other_content()
     return MonthClosed(
         "This call is in the books; its month is closed, and its details are not kept any more.",
         path=("callId",),
-        account_id=known.account_id,
+        caller_id=known.account_id,
     )
 
 

@@ -52,15 +52,27 @@ class ErrorCode(StrEnum):
 
 
 class Refusal(Exception):
-    """Something the caller can mend. ``path`` names the input field; ``account_id`` the account it concerns."""
+    """Something the caller can mend. ``path`` names the input field; ``account_id`` the account it concerns.
+
+    ``caller_id`` is whose call in the books it is about: that is told to nobody, and nothing of the call to whoever may
+    not see that account.
+    """
 
     code: ErrorCode
 
-    def __init__(self, message: str, *, path: tuple[str, ...] = (), account_id: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str, ...] = (),
+        account_id: int | None = None,
+        caller_id: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.path = path
         self.account_id = account_id
+        self.caller_id = caller_id
 
 
 class NotFound(Refusal):
@@ -218,8 +230,8 @@ class CallEnded(Refusal):
 
     code = ErrorCode.CALL_ENDED
 
-    def __init__(self, account_id: int) -> None:
-        super().__init__("This call has ended and is in the books.", path=("callId",), account_id=account_id)
+    def __init__(self, caller_id: int) -> None:
+        super().__init__("This call has ended and is in the books.", path=("callId",), caller_id=caller_id)
 
 
 class LimitReached(Refusal):

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import aliased
 
 from billing.charge_order import Booked, check_call_id, check_caller_number, check_duration, check_started_at
-from billing.errors import CallEnded, IdempotencyConflict, InvalidCall, MonthClosed, NotFound, Refusal
+from billing.errors import InvalidCall, NotFound, Refusal
 from billing.hold_order import Authorization, AuthorizeOrder, EndPending, ExtendOrder, SettleOrder
 from billing.phone_number import parse_number
 from models.tables import Account, Hold
@@ -110,21 +110,21 @@ async def _hidden(context: RequestContext, viewer: Viewer, answers: Sequence[Any
 
     Who settles, releases or extends names nothing but a callId, and one that is in the books may be anybody's.
     """
-    account_ids = {id_ for id_ in map(_account_in_the_books, answers) if id_ is not None}
-    accounts = await context.services.directory.by_id(account_ids)
+    caller_ids = [_caller_id(answer) for answer in answers]
+    callers = await context.services.directory.by_id(id_ for id_ in caller_ids if id_ is not None)
+    return [
+        NotFound("There is no such call.", path=("callId",))
+        if caller_id is not None and not may_see(viewer, callers[caller_id].path)
+        else answer
+        for answer, caller_id in zip(answers, caller_ids, strict=True)
+    ]
 
-    def is_hidden(answer: Any) -> bool:
-        account_id = _account_in_the_books(answer)
-        return account_id is not None and not may_see(viewer, accounts[account_id].path)
 
-    return [NotFound("There is no such call.", path=("callId",)) if is_hidden(one) else one for one in answers]
-
-
-def _account_in_the_books(answer: Any) -> int | None:
+def _caller_id(answer: Any) -> int | None:
     """Whose call the answer is about, if that was in the books before."""
     if isinstance(answer, Booked):
         return answer.call.account_id if answer.duplicate else None
-    return answer.account_id if isinstance(answer, CallEnded | IdempotencyConflict | MonthClosed) else None
+    return answer.caller_id if isinstance(answer, Refusal) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,9 +153,9 @@ def test_an_end_again_answers_the_call_and_another_end_is_refused() -> None:
     first = booked(batch.settle(end(90)))
     assert booked(batch.settle(end(90))) == first._replace(duplicate=True)
     assert booked(batch.settle(end(90, started_at=NOON))).duplicate
-    assert refused(batch.settle(end(91))) == ("IDEMPOTENCY_CONFLICT", KEYTYH)
-    assert refused(batch.settle(end(90, started_at=NOON + timedelta(seconds=1)))) == ("IDEMPOTENCY_CONFLICT", KEYTYH)
-    assert refused(batch.settle(end(0, released=True))) == ("IDEMPOTENCY_CONFLICT", KEYTYH)
+    assert refused(batch.settle(end(91))) == ("IDEMPOTENCY_CONFLICT", None)
+    assert refused(batch.settle(end(90, started_at=NOON + timedelta(seconds=1)))) == ("IDEMPOTENCY_CONFLICT", None)
+    assert refused(batch.settle(end(0, released=True))) == ("IDEMPOTENCY_CONFLICT", None)
     assert available(batch) == ["98.50000", "8.50000"]
 
 

@@ -59,8 +59,8 @@ def test_a_call_ends_once_and_for_all() -> None:
     batch = a_batch()
     authorized(batch)
     batch.settle(end(60))
-    assert refused(batch.authorize(authorization())) == ("CALL_ENDED", KEYTYH)
-    assert refused(batch.extend(extension(1))) == ("CALL_ENDED", KEYTYH)
+    assert refused(batch.authorize(authorization())) == ("CALL_ENDED", None)
+    assert refused(batch.extend(extension(1))) == ("CALL_ENDED", None)
     assert refused(batch.charge(finished(61))) == ("IDEMPOTENCY_CONFLICT", None)
     assert booked(batch.charge(finished(60))).duplicate
     assert (len(batch.new_calls), held(batch), available(batch)) == (1, {}, ["99.00000", "9.00000"])
