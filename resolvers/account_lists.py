@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from billing.accounts import DEPTH_MAX
 from billing.texts import is_storable
 from models.tables import Account, AccountState
-from resolvers.access import AccountPath
 from resolvers.accounts import AccountRow, account_row, select_accounts
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest, keyset, page_of, page_request, pages_of_each
@@ -130,7 +130,8 @@ async def accounts_of(context: RequestContext, account_id: int, request: Account
             # The range of paths as a value: only then the planner knows whether it holds ten accounts, which are
             # best sorted, or everybody, who are best read in the order of an index.
             (top,) = (await context.services.directory.by_id(owner_ids)).values()
-            statement = keyset(_select_below(top.path, request), page, columns, descending=descending)
+            owner = _Owner(literal(top.id, BigInteger), literal(list(top.path), ARRAY(BigInteger)))
+            statement = keyset(select_accounts_of(owner, request), page, columns, descending=descending)
             async with db.read_by_value() as connection:
                 return {top.id: page_of((await connection.execute(statement)).all(), page, account_row)}
         # Whether to look for a part of a name or to walk through all depends on the name and on the account.
@@ -153,8 +154,8 @@ async def accounts_of(context: RequestContext, account_id: int, request: Account
 def select_accounts_of(owner: Any, request: AccountsRequest) -> Select[*tuple[Any, ...]]:
     """The statement of the whole list of one owner, without the page's range and order.
 
-    ``owner`` has ``id`` and ``path``: a row around the statement, whose values then bound the range of an index. (As a
-    table inside it would only be joined, from one end of the index to the other.)
+    ``owner`` has ``id`` and ``path``: values, or a row around the statement; they then bound the range of an index. (As
+    a table inside it would only be joined, from one end of the index to the other.)
     """
     statement = select_accounts().where(*_conditions(request.wanted))
     if request.of == CUSTOMERS:
@@ -175,27 +176,22 @@ def _owner(account_id: ColumnElement[int]) -> _Owner:
     return _Owner(account_id, select(named.path).where(named.id == account_id).scalar_subquery())
 
 
-def _select_below(path: AccountPath, request: AccountsRequest) -> Select[*tuple[Any, ...]]:
-    """`select_accounts_of` of all that is below one account, whose path is known as a value."""
-    end = (*path[:-1], path[-1] + 1)
-    statement = select_accounts().where(
-        Account.path > list(path), Account.path < list(end), *_conditions(request.wanted)
-    )
-    if request.depth_max is not None:
-        statement = statement.where(func.cardinality(Account.path) <= len(path) + request.depth_max)
-    return statement
-
-
 def below(path: Any, top: Any) -> ColumnElement[bool]:
     """Whether ``path`` belongs to an account below ``top``: one range of the index on paths."""
-    result: ColumnElement[bool] = within(path, top) & (path > top.path)
+    result: ColumnElement[bool] = (path > top.path) & _before_next_sibling(path, top)
     return result
 
 
 def within(path: Any, top: Any) -> ColumnElement[bool]:
     """Whether ``path`` belongs to ``top`` itself or to an account below it."""
+    result: ColumnElement[bool] = (path >= top.path) & _before_next_sibling(path, top)
+    return result
+
+
+def _before_next_sibling(path: Any, top: Any) -> ColumnElement[bool]:
+    """Whether ``path`` comes before every path that begins after ``top`` and all that is below it."""
     end = func.trim_array(top.path, 1).op("||")(top.id + 1)
-    result: ColumnElement[bool] = (path >= top.path) & (path < end)
+    result: ColumnElement[bool] = path < end
     return result
 
 
