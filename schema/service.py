@@ -110,12 +110,10 @@ class ServiceSchema(strawberry.Schema):
     async def _run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
         try:
             coerced = operation.coerced(variables or {})
-            if operation.type is _QUERY:
-                if coerced is not None:
-                    data = await self._reads.data(operation, coerced, context)
-                    if data is not None:
-                        return EncodedResult(data)
-                await context.identify()
+            if coerced is not None and operation.type is _QUERY:
+                data = await self._reads.data(operation, coerced, context)
+                if data is not None:
+                    return EncodedResult(data)
             plain = self._plain_mutation(operation) if coerced is not None else None
             if coerced is not None and plain is not None:
                 return _answer(await plain.run(coerced, context), context)
@@ -127,12 +125,12 @@ class ServiceSchema(strawberry.Schema):
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
     ) -> ExecutionResult:
         """`run`, with every field answered by its resolver."""
-        await context.identify()
         return await self._run_by_resolvers(operation, operation.coerced(variables or {}), variables, context)
 
     async def _run_by_resolvers(
         self, operation: Operation, coerced: VariableValues | None, variables: dict[str, Any] | None, context: Any
     ) -> ExecutionResult:
+        await context.identify()
         if coerced is not None:
             result = execute_coerced(self._schema, operation, coerced, context)
         else:

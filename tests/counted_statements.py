@@ -1,8 +1,9 @@
 """How many statements something takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Engine, event
 
@@ -16,20 +17,27 @@ def counted_statements() -> Iterator[list[str]]:
     What the server does by itself, at times, are updates.
     """
     statements: list[str] = []
-    fetch = ReadingConnections.fetch
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
         if statement.lstrip().startswith("SELECT"):
             statements.append(statement)
 
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with noted_reads(lambda sql, _: statements.append(sql)):
+            yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def noted_reads(note: Callable[[str, Sequence[Any]], None]) -> Iterator[None]:
+    """Each statement that is sent for a whole query, or for tokens, is noted before, with what it carries."""
+    fetch = ReadingConnections.fetch
+
     async def noted_fetch(self: ReadingConnections, sql: str, arguments: Sequence[Any]) -> Any:
-        statements.append(sql)
+        note(sql, arguments)
         return await fetch(self, sql, arguments)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    ReadingConnections.fetch = noted_fetch  # type: ignore[method-assign]
-    try:
-        yield statements
-    finally:
-        ReadingConnections.fetch = fetch  # type: ignore[method-assign]
-        event.remove(Engine, "before_cursor_execute", note)
+    with patch.object(ReadingConnections, "fetch", noted_fetch):
+        yield

@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy import event
 
 from models.database import Database
-from models.reading_connections import ReadingConnections
+from tests.counted_statements import noted_reads
 
 # What a person needs to see of a node, in this order.
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Join Filter", "Hash Cond", "Merge Cond", "Filter", "Sort Key")
@@ -35,21 +35,18 @@ async def recorded(db: Database) -> AsyncIterator[list[Asked]]:
     """The statements that are sent for reading meanwhile: those of resolvers, and of whole queries."""
     statements: list[Asked] = []
     engine = db._engine.sync_engine
-    fetch = ReadingConnections.fetch
 
     def on_execute(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         statements.append(Asked(statement, tuple(parameters), planned_once=False))
 
-    async def noted_fetch(self: ReadingConnections, sql: str, arguments: Sequence[Any]) -> Any:
+    def on_read(sql: str, arguments: Sequence[Any]) -> None:
         statements.append(Asked(sql, tuple(arguments), planned_once=True))
-        return await fetch(self, sql, arguments)
 
     event.listen(engine, "before_cursor_execute", on_execute)
-    ReadingConnections.fetch = noted_fetch  # type: ignore[method-assign]
     try:
-        yield statements
+        with noted_reads(on_read):
+            yield statements
     finally:
-        ReadingConnections.fetch = fetch  # type: ignore[method-assign]
         event.remove(engine, "before_cursor_execute", on_execute)
 
 
