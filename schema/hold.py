@@ -26,7 +26,9 @@ class Authorization:
     ask_again_at: datetime | None = strawberry.field(
         description="When to extend, well before the held seconds end; null if there is nothing more to ask for."
     )
-    price_per_minute: Price = strawberry.field(description="What the account that calls pays per minute.")
+    price_per_minute: Price = strawberry.field(
+        description="What the account that calls pays per minute; 0 where the call had ended before it was authorised."
+    )
     destination: str | None = strawberry.field(description="The name of the matched destination.")
 
     @classmethod
