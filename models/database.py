@@ -38,7 +38,10 @@ _CHARGING_SETTINGS = {
 _ROW_SETTINGS = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    # Rows without an ORDER BY have to come in the sequence in which the statement names them.
+    "max_parallel_workers_per_gather": "0",
     "default_transaction_read_only": "on",
+    "DateStyle": "ISO",
     "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(_LOCK_TIMEOUT_MS),
     "application_name": "tollpath reading",

@@ -173,7 +173,9 @@ class _Owner(NamedTuple):
 
 def _owner(account_id: ColumnElement[int]) -> _Owner:
     named = aliased(Account, name="owner")
-    return _Owner(account_id, select(named.path).where(named.id == account_id).scalar_subquery())
+    # `account_id` may be a column of a table further out than the statement around this one.
+    path = select(named.path).where(named.id == account_id).correlate_except(named).scalar_subquery()
+    return _Owner(account_id, path)
 
 
 def below(path: Any, top: Any) -> ColumnElement[bool]:

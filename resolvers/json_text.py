@@ -1,13 +1,13 @@
 """JSON made by PostgreSQL: expressions whose text is, byte for byte, what our scalars and orjson write.
 
 A `Json` is a sequence of constant texts and SQL expressions, joined at the end by `joined`. The connection's time
-zone does not matter. Text comes out of ``to_json``, which escapes what orjson escapes and nothing else.
+zone does not matter; its date style has to be ISO. Text comes out of ``to_json``, which escapes what orjson escapes
+and nothing else.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import groupby
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     ScalarSelect,
+    SelectBase,
     String,
     Subquery,
     Text,
@@ -25,6 +26,8 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP, aggregate_order_by
 
@@ -47,12 +50,24 @@ class Framed:
         return self.make(self.before, self.after)
 
 
-Part = str | ColumnElement[Any] | Framed
+@dataclass(frozen=True, slots=True, eq=False)
+class Rowed:
+    """A long text as the texts of many rows, in their sequence; they have the one column ``piece``.
+
+    To put lists of lists of lists together in one value would copy most of it once more at every level.
+    """
+
+    rows: SelectBase
+
+
+Part = str | ColumnElement[Any] | Framed | Rowed
 Json = Sequence[Part]
 Write = Callable[[ColumnElement[Any]], Json]
 
 # Longer chains are joined from shorter ones: SQLAlchemy and PostgreSQL walk a chain by recursion.
 _CHAIN_MAX = 64
+# The column of `Rowed`.
+_PIECE = "piece"
 
 
 def joined(parts: Iterable[Part]) -> ColumnElement[str]:
@@ -60,9 +75,7 @@ def joined(parts: Iterable[Part]) -> ColumnElement[str]:
 
     By ``||``, which costs half of ``concat``. Whole lists, which are long, are not copied for every small part.
     """
-    pieces = [_as_text(part) for part in merged(parts)]
-    runs = groupby(pieces, lambda piece: isinstance(piece, ScalarSelect))
-    return _chained([piece for is_long, run in runs for piece in (run if is_long else (_chained(list(run)),))])
+    return _chained([_chained([_as_text(part) for part in run]) for run in _runs(merged(parts), ScalarSelect)])
 
 
 def _chained(pieces: Sequence[ColumnElement[str]]) -> ColumnElement[str]:
@@ -76,6 +89,9 @@ def _as_text(part: Part) -> ColumnElement[str]:
         return constant(part)
     if isinstance(part, Framed):
         return part.expression()
+    if isinstance(part, Rowed):
+        piece = part.rows.subquery().columns[_PIECE]
+        return select(func.coalesce(func.string_agg(piece, constant("")), constant(""), type_=Text)).scalar_subquery()
     return part if isinstance(part.type, String) else cast(part, Text)
 
 
@@ -97,15 +113,52 @@ def merged(parts: Iterable[Part]) -> list[Part]:
 
 
 def selected_from(source: Subquery, parts: Iterable[Part]) -> Json:
-    """The parts as a subquery on ``source``, which answers one row; constants at its ends stay outside.
+    """The parts as subqueries on ``source``, which answers one row; constants at their ends stay outside.
 
-    So the long text of a list is not copied once more inside.
+    So the long text of a list is not copied once more inside. What comes in rows of its own stays as it is.
     """
-    middle = merged(parts)
-    before = [middle.pop(0)] if middle and isinstance(middle[0], str) else []
-    after = [middle.pop()] if middle and isinstance(middle[-1], str) else []
-    inner = [select(joined(middle)).select_from(source).scalar_subquery()] if middle else []
-    return [*before, *inner, *after]
+    selected: list[Part] = []
+    for run in _runs(merged(parts), Rowed):
+        if isinstance(run[0], Rowed):
+            selected += run
+            continue
+        before = [run.pop(0)] if isinstance(run[0], str) else []
+        after = [run.pop()] if run and isinstance(run[-1], str) else []
+        inner = [select(joined(run)).select_from(source).scalar_subquery()] if run else []
+        selected += [*before, *inner, *after]
+    return selected
+
+
+def is_rowed(parts: Iterable[Part]) -> bool:
+    """Whether some of it comes in rows of its own, so that all of it is best answered in rows."""
+    return any(isinstance(part, Rowed) for part in parts)
+
+
+def rows_of(parts: Iterable[Part]) -> SelectBase:
+    """The parts as the statement of a `Rowed`."""
+    return union_all(
+        *(
+            part.rows if isinstance(part, Rowed) else select(joined(run).label(_PIECE))
+            for run in _runs(merged(parts), Rowed, ScalarSelect)
+            for part in run[:1]
+        )
+    )
+
+
+def rows_of_each(source: Subquery, parts: Iterable[Part], alias: str) -> SelectBase:
+    """The same, for each row of ``source``, in their sequence."""
+    inner = rows_of(parts).lateral(alias)
+    return select(inner.columns[_PIECE]).select_from(source.join(inner, true()))
+
+
+def _runs(parts: Iterable[Part], *alone: type) -> list[list[Part]]:
+    """The parts in runs; those of the types ``alone`` each in one of its own."""
+    runs: list[list[Part]] = []
+    for part in parts:
+        if not runs or isinstance(part, alone) or isinstance(runs[-1][0], alone):
+            runs.append([])
+        runs[-1].append(part)
+    return runs
 
 
 def constant(text: str) -> ColumnElement[str]:
@@ -172,17 +225,18 @@ def percent(e4: ColumnElement[Any]) -> Json:
 
 def instant(value: ColumnElement[Any]) -> Json:
     """ISO 8601 in UTC with ``Z``; microseconds only where there are some."""
-    return (_opened_iso_text(value), 'Z"')
+    return ('"', _iso_text(value), 'Z"')
 
 
-def _opened_iso_text(value: ColumnElement[Any]) -> ColumnElement[str]:
-    """As Python's ``isoformat``, in UTC, behind a quotation mark."""
+def _iso_text(value: ColumnElement[Any]) -> ColumnElement[str]:
+    """As Python's ``isoformat``, in UTC."""
     in_utc = func.timezone(literal_column("interval '0'"), value, type_=TIMESTAMP)
-    # to_json is twice as fast as to_char, but it leaves out the last zeros of the microseconds.
+    # The text by the date style, which has a space for the T, is twice as fast as to_char, but it leaves out the last
+    # zeros of the microseconds.
     five_digits, whole_seconds = (TIMESTAMP(timezone=True, precision=digits) for digits in (5, 0))
     all_digits = or_(cast(value, five_digits) != value, cast(value, whole_seconds) == value)
-    short = func.left(cast(func.to_json(in_utc), Text), whole(-1), type_=Text)
-    return case((all_digits, short), else_=func.to_char(in_utc, constant('\\"YYYY-MM-DD"T"HH24:MI:SS.US'), type_=Text))
+    short = func.replace(cast(in_utc, Text), constant(" "), constant("T"), type_=Text)
+    return case((all_digits, short), else_=func.to_char(in_utc, constant('YYYY-MM-DD"T"HH24:MI:SS.US'), type_=Text))
 
 
 def global_id(kind: str, *, plain: bool = True) -> Write:
@@ -239,4 +293,4 @@ def _sort_json(value: ColumnElement[Any], kind: type) -> Json:
         return number(value)
     if kind in (str, tuple):
         return text(value)
-    return (_opened_iso_text(value), '+00:00"')
+    return ('"', _iso_text(value), '+00:00"')

@@ -11,11 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, literal_column, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SelectBase,
+    Subquery,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from resolvers import json_text
-from resolvers.json_text import Json, joined, json_of
+from resolvers.json_text import Json, Rowed, is_rowed, joined, json_of, rows_of, rows_of_each
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
@@ -67,9 +78,9 @@ ReadTable = Mapping[str, Mapping[str, FieldWriter]]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL that answers one row, or none (see `Compiler`).
+    """SQL that answers one row, or none (see `Compiler`); or several, whose texts are pieces of the whole.
 
-    ``columns`` are the root fields whose JSON its columns are; others have no statement.
+    ``columns`` are the root fields whose JSON its columns are, from the first row to the last; others have none.
     ``parameters`` are the names of ``$1``, ``$2`` ..., each with its value where the statement itself sets it.
     ``left_out`` are the fields that marks stand for.
     """
@@ -98,16 +109,16 @@ class Compiler:
     def statement(self, roots: Sequence[Selected]) -> Statement | None:
         """The statement of those root fields that can have one; None where none can."""
         nothing = Rows("", select(null().label("nothing")))
-        texts: dict[Selected, ColumnElement[str]] = {}
+        texts: dict[Selected, Json] = {}
         for root in roots:
             left_out = list(self.left_out)
             try:
-                texts[root] = joined(self._field("Query", nothing, root))
+                texts[root] = self._field("Query", nothing, root)
             except NotCompiled:
                 self.left_out = left_out
         if not texts:
             return None
-        compiled = select(*texts.values()).where(self.condition).compile(dialect=_DIALECT)
+        compiled = _columns(list(texts.values())).where(self.condition).compile(dialect=_DIALECT)
         names = compiled.positiontup or ()
         parameters = tuple((name, compiled.binds[name].effective_value) for name in names)
         return Statement(str(compiled), parameters, tuple(texts), tuple(self.left_out))
@@ -140,7 +151,11 @@ class Compiler:
     def one(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
         """The object of the statement's only row, or null where it has none."""
         rows, source = self.rows(statement)
-        found = select(joined(self.object(type_name, rows, selected))).select_from(source)
+        parts = self.object(type_name, rows, selected)
+        if is_rowed(parts):
+            none = select(json_text.constant("null")).where(~exists().select_from(source))
+            return [Rowed(union_all(self.rowed(source, parts), none))]
+        found = select(joined(parts)).select_from(source)
         return [func.coalesce(found.scalar_subquery(), json_text.constant("null"))]
 
     def many(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
@@ -154,8 +169,27 @@ class Compiler:
         rows, source = self.rows(statement)
         return json_text.selected_from(source, write(rows))
 
+    def rowed(self, source: Subquery, parts: Json) -> SelectBase:
+        """The parts of each row of ``source``, in rows."""
+        return rows_of_each(source, parts, self._alias())
+
     def rows(self, statement: Select[*tuple[Any, ...]]) -> tuple[Rows, Subquery]:
         """The statement as a subquery with a name of its own."""
-        self._aliases += 1
-        alias = f"r{self._aliases}"
+        alias = self._alias()
         return Rows(alias, statement), statement.subquery(alias)
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"r{self._aliases}"
+
+
+def _columns(texts: Sequence[Json]) -> Select[*tuple[Any, ...]]:
+    """Each text in a column of its own: in one row, or in as many as it takes where one of them comes in rows."""
+    if not any(map(is_rowed, texts)):
+        return select(*map(joined, texts))
+    pieces = [rows_of(text).subquery() for text in texts]
+    rows = [
+        select(*((piece.c.piece if at == column else null()).label(f"text_{at}") for at in range(len(texts))))
+        for column, piece in enumerate(pieces)
+    ]
+    return select(union_all(*rows).subquery())

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 
 from resolvers import json_text
-from resolvers.json_text import Json, joined, json_of
+from resolvers.json_text import Framed, Json, Rowed, constant, joined, json_of
 from resolvers.pages import PageRequest, keyset
 from resolvers.statement import Compiler, NotCompiled, Selected
+
+# From as many lists inside one another on, the outer ones come in rows: below that, rows cost more than copies.
+_LISTS_IN_ROWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class _Connection:
             listing.statement, page, listing.columns, descending=listing.descending, one_more=self._one_more
         )
         self._rows, self._source = compiler.rows(statement)
-        if self._one_more or page.backward or info & {"startCursor", "endCursor"}:
+        self._in_rows = _lists(selected) >= _LISTS_IN_ROWS
+        if self._one_more or page.backward or self._in_rows or info & {"startCursor", "endCursor"}:
             numbered = select(self._source, func.row_number().over().label("place"), func.count().over().label("found"))
             self._rows, self._source = compiler.rows(numbered)
 
@@ -66,12 +70,28 @@ class _Connection:
         raise NotCompiled(f"{self._type_name}Connection.{selected.name}")
 
     def _list(self, item: Json) -> Json:
+        if self._in_rows:
+            return ["[", self._rowed(item), "]"]
         # PostgreSQL aggregates the rows of a sorted subquery in their order.
         return json_text.listed(
             joined(item),
             order=self._rows.place.desc() if self._listing.page.backward else None,
             where=self._rows.place <= self._size() if self._one_more else None,
         )
+
+    def _rowed(self, item: Json) -> Rowed:
+        backward, place = self._listing.page.backward, self._rows.place
+        first = place == (self._last_place() if backward else json_text.whole(1))
+
+        def comma(before: str, after: str) -> ColumnElement[str]:
+            return case((first, constant(before + after)), else_=constant(f"{before},{after}"))
+
+        rows = select(self._source)
+        if self._one_more:
+            rows = rows.where(place <= self._size())
+        if backward:
+            rows = rows.order_by(place.desc())
+        return Rowed(self._compiler.rowed(rows.subquery(self._source.name), [Framed(comma), *item]))
 
     def _of_edge(self, selected: Selected) -> Json:
         match selected.name:
@@ -104,7 +124,7 @@ class _Connection:
 
     def _end_cursor(self, *, first: bool) -> Json:
         """The cursor of the first or the last row as they were read; null where there is none."""
-        place = json_text.whole(1) if first else func.least(self._rows.found, self._size())
+        place = json_text.whole(1) if first else self._last_place()
         text = func.max(self._cursor()).filter(self._rows.place == place)
         return json_text.nullable(lambda value: ('"', value, '"'))(text)
 
@@ -112,5 +132,14 @@ class _Connection:
         values = [getattr(self._rows, f"sort_{index}") for index in range(len(self._listing.columns))]
         return json_text.cursor(self._listing.page.order, values, self._listing.kinds)
 
+    def _last_place(self) -> ColumnElement[int]:
+        return func.least(self._rows.found, self._size())
+
     def _size(self) -> ColumnElement[int]:
         return json_text.whole(self._listing.page.size)
+
+
+def _lists(selected: Selected) -> int:
+    """How many lists lie inside one another."""
+    inner = max(map(_lists, selected.inner), default=0)
+    return inner + 1 if selected.name in ("nodes", "edges") else inner

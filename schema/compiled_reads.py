@@ -32,7 +32,7 @@ from resolvers.request_values import bindable, parameter_name, values_of, with_p
 from resolvers.statement import MARK, MARK_KEY, Compiler, Selected, Statement
 from resolvers.visibility import STILL_GOOD, viewer_values
 from schema.execution import EventExecutor, executor_of
-from schema.list_requests import request_maker
+from schema.list_requests import RequestMaker, request_maker
 from schema.node import find, findable_kinds
 from schema.operation import Operation
 
@@ -50,7 +50,7 @@ Data = dict[str, orjson.Fragment]
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A field with arguments, and the function that makes a request of them.
+    """A field with arguments, and how a request is made of them.
 
     ``constants`` are those that depend on no variable, by their Python names. ``variables`` are those that are just a
     variable; None where there are others, which graphql-core has to work out anew each time.
@@ -59,9 +59,17 @@ class _Slot:
     details: FieldDetails
     definition: Any
     strawberry_field: StrawberryField
-    make_request: Any
+    maker: RequestMaker
     constants: dict[str, Any]
     variables: tuple["_FromVariable", ...] | None
+
+
+class _Bound(NamedTuple):
+    """What the arguments of one slot ask for: the values by their parameters, the form, and all of it."""
+
+    values: dict[str, Any]
+    form: Hashable
+    request: Any
 
 
 class _FromVariable(NamedTuple):
@@ -74,10 +82,14 @@ class _FromVariable(NamedTuple):
 
 @dataclass(slots=True)
 class _Outline:
-    """The fields of an operation, once it is known which of them are included; ``roots`` in their sequence."""
+    """The fields of an operation, once it is known which of them are included; ``roots`` in their sequence.
+
+    ``bound`` are the slots that ask for the same each time, by their places.
+    """
 
     roots: tuple[Selected, ...]
     slots: tuple[_Slot, ...]
+    bound: dict[int, _Bound] = field(default_factory=dict)
     statements: dict[Hashable, Statement | None] = field(default_factory=dict)
 
 
@@ -112,7 +124,8 @@ class CompiledReads:
             rows = await context.services.db.read_rows(statement.sql, arguments)
             if not rows:
                 return None  # the token is no longer good
-            return await self._completed(operation, outline, statement, rows[0], variables, context)
+            texts = rows[0] if len(rows) == 1 else [_whole(pieces) for pieces in zip(*rows, strict=True)]
+            return await self._completed(operation, outline, statement, texts, variables, context)
         except (_Ordinary, RequestError, GraphQLError):
             return None
         except Exception as error:
@@ -137,25 +150,33 @@ class CompiledReads:
         forms: list[Hashable] = []
         requests: list[Any] = []
         for number, slot in enumerate(outline.slots):
-            request = slot.make_request(**_arguments(self._strawberry, slot, variables))
-            found, form = values_of(request)
-            for index, value in enumerate(bindable(found)):
-                values[parameter_name(number, index)] = value
-            forms.append(form)
-            requests.append(request)
+            bound = outline.bound.get(number)
+            if bound is None:
+                bound = self._bound_slot(number, slot, variables)
+                if slot.variables == () and slot.maker.lasting:
+                    outline.bound[number] = bound
+            values |= bound.values
+            forms.append(bound.form)
+            requests.append(bound.request)
         return values, tuple(forms), requests
+
+    def _bound_slot(self, number: int, slot: _Slot, variables: VariableValues) -> _Bound:
+        request = slot.maker.make(**_arguments(self._strawberry, slot, variables))
+        found, form = values_of(request)
+        values = {parameter_name(number, index): value for index, value in enumerate(bindable(found))}
+        return _Bound(values, form, request)
 
     async def _completed(
         self,
         operation: Operation,
         outline: _Outline,
         statement: Statement,
-        row: Iterable[str],
+        texts: Iterable[str],
         variables: VariableValues,
         context: RequestContext,
     ) -> Data:
         """The root fields in their sequence, with what the statement left out."""
-        columns = dict(zip(statement.columns, row, strict=True))
+        columns = dict(zip(statement.columns, texts, strict=True))
         answers: Mapping[Selected, str | bytes] = columns
         if len(columns) < len(outline.roots) or statement.left_out:
             await context.identify()
@@ -171,6 +192,10 @@ class CompiledReads:
                 raise _Ordinary
         # Never joined here: that would copy a long answer once more.
         return {root.key: orjson.Fragment(answers[root]) for root in outline.roots}
+
+
+def _whole(pieces: Iterable[str | None]) -> str:
+    return "".join(piece for piece in pieces if piece is not None)
 
 
 async def _filled(text: str, left_out: Sequence[Selected], executor: EventExecutor, context: RequestContext) -> str:
@@ -238,9 +263,9 @@ def _arguments(strawberry_schema: Schema, slot: _Slot, variables: VariableValues
     return arguments
 
 
-def _slot_of(strawberry_schema: Schema, details: FieldDetails, definition: Any, make_request: Any) -> _Slot:
+def _slot_of(strawberry_schema: Schema, details: FieldDetails, definition: Any, maker: RequestMaker) -> _Slot:
     strawberry_field = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-    slot = _Slot(details, definition, strawberry_field, make_request, {}, None)
+    slot = _Slot(details, definition, strawberry_field, maker, {}, None)
     converter, config = strawberry_schema.schema_converter, strawberry_schema.config
     if details.fragment_variable_values is not None:
         return slot
@@ -290,9 +315,9 @@ def _outline_of(
         definition = schema.get_field(parent, name)
         assert definition is not None, "the document is valid"
         slot = None
-        if definition.args and (make := request_maker(parent.name, name)) is not None:
+        if definition.args and (maker := request_maker(parent.name, name)) is not None:
             slot = len(slots)
-            slots.append(_slot_of(strawberry_schema, details[0], definition, make))
+            slots.append(_slot_of(strawberry_schema, details[0], definition, maker))
         inner_type = get_named_type(definition.type)
         inner: list[Selected] = []
         # What the table leaves out is answered as a whole; connections are not in it, but their nodes are.

@@ -20,7 +20,7 @@ class Usage:
     refunded: Money = strawberry.field(description="What refunds of these calls gave back to the account itself.")
 
 
-@asks("Account", "usage")
+@asks("Account", "usage", lasting=False)
 def account_usage_request(since: date | None = None, until: date | None = None) -> UsageRequest:
     """What the arguments of `usage` ask for, as of today. Raises: BadUserInput."""
     return usage_request(since, until)

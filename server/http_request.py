@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 import orjson
 from starlette.types import Receive, Scope
@@ -57,7 +57,7 @@ def client_address_of(scope: Scope) -> str:
 def request_id_of(headers: dict[bytes, bytes]) -> str:
     """The client's X-Request-Id where it is short and plain, else a new one."""
     given = headers.get(b"x-request-id")
-    return given.decode("ascii") if given and _SANE_REQUEST_ID.fullmatch(given) else uuid4().hex
+    return given.decode("ascii") if given and _SANE_REQUEST_ID.fullmatch(given) else token_hex(16)
 
 
 def bearer_token(authorization: str | bytes | None) -> str | None:

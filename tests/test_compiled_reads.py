@@ -221,6 +221,34 @@ async def test_what_is_in_the_table_is_answered_by_a_statement(world: ReadWorld,
     assert answered.encoded == orjson.dumps(expected.data)
 
 
+IN_ROWS = """
+query InRows($after: String) {
+  viewer { username all: customers(first: 2) { __typename nodes { id
+      forwards: customers(first: 3) { nodes { id last: calls(last: 2) { nodes { callId } } } pageInfo { hasNextPage } }
+      backwards: customers(last: 2, orderBy: {field: CREATED_AT}) { pageInfo { hasPreviousPage startCursor endCursor }
+        edges { cursor node { username
+          all: customers { nodes { id transactions(first: 1) { nodes { amount } } } }
+          rest: customers(first: 1, after: $after) { edges { node { username callLimits { spentToday } } } } } } } } } }
+  account(username: "ancestor") { descendants(last: 3) { nodes { username parent { customers { nodes { username
+    customers(first: 1) { nodes { username } } } } }
+    rateLists { name owner { customers { nodes { customers { nodes { customers { nodes { id } } } } } } } } } } }
+  nobody: account(id: "QWNjb3VudDo5OTk5") { customers { nodes { customers { nodes { customers { nodes { id } } } } } } }
+  empty: call(callId: "none") { id } call(callId: "refunded") { callId }
+}
+"""
+
+
+@pytest.mark.parametrize("viewer", VIEWERS)
+async def test_lists_of_lists_of_lists_come_in_rows(world: ReadWorld, viewer: str) -> None:
+    for after in world.given.values["customers.after"][:3]:
+        answered, expected = await world.both(viewer, RandomQuery(IN_ROWS, {"after": after}))
+        assert expected.errors is None
+        assert isinstance(answered, EncodedResult)
+        _assert_same(answered.encoded, orjson.dumps(expected.data))
+    (outline,) = schema.prepare(IN_ROWS).kept.values()
+    assert all(statement is not None and "UNION ALL" in statement.sql for statement in outline.statements.values())
+
+
 async def test_a_statement_leaves_to_the_resolvers_what_it_does_not_know(world: ReadWorld) -> None:
     query = """{ settings { currency } viewer { customers { nodes {
       username rates(first: 2) { nodes { prefix pricePerMinute } } callLimits { spentToday } username2: username

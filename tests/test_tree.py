@@ -133,6 +133,19 @@ async def test_descendants_come_in_tree_order_down_to_the_depth_asked_for(api: A
     assert await api(counts, by=top) == {"viewer": {"customerCount": 2, "descendantCount": 4}}
 
 
+async def test_the_descendants_of_several_accounts_are_each_their_own(api: Api) -> None:
+    for name in ("one", "two"):
+        top = await api.reseller(name, of=api.operator)
+        await api.customer(f"under-{name}", of=await api.reseller(f"between-{name}", of=top))
+    query = """query ($of: AccountOrder, $only: AccountFilter) { viewer { customers { nodes {
+      descendants(orderBy: $of, filter: $only) { nodes { username } } } } } }"""
+    every: dict[str, Any] = {"of": {"field": "USERNAME"}, "only": {"blocked": False}}
+    for variables in ({}, {"of": every["of"]}, {"only": every["only"]}, every):
+        found = (await api(query, variables, by=api.operator))["viewer"]["customers"]["nodes"]
+        below = [[one["username"].partition("*")[0] for one in each["descendants"]["nodes"]] for each in found]
+        assert below == [["between-one", "under-one"], ["between-two", "under-two"]]
+
+
 async def test_a_list_is_narrowed_by_name_kind_and_block(api: Api) -> None:
     top = await api.reseller("top", of=api.operator)
     await api.customer("under", of=await api.reseller("between", of=top))
