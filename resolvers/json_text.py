@@ -245,7 +245,8 @@ def global_id(kind: str, *, plain: bool = True) -> Write:
     def write(key: ColumnElement[Any]) -> Json:
         named = joined([f"{kind}:", key])
         if plain:
-            return ('"', func.encode(cast(named, LargeBinary), constant("base64"), type_=Text), '"')
+            # Of all ways from text to bytes this takes the least time.
+            return ('"', func.encode(func.textsend(named), constant("base64"), type_=Text), '"')
         encoded = func.encode(func.convert_to(named, constant("UTF8")), constant("base64"))
         return ('"', func.replace(encoded, constant("\n"), constant(""), type_=Text), '"')
 
@@ -265,13 +266,16 @@ def nullable(write: Write) -> Write:
     return write_or_null
 
 
-def listed(
-    item: ColumnElement[str], *, order: ColumnElement[Any] | None = None, where: ColumnElement[bool] | None = None
-) -> Json:
+def listed(item: Json, *, order: ColumnElement[Any] | None = None, where: ColumnElement[bool] | None = None) -> Json:
     """A list of the items of all rows, or of some, in the sequence of the rows or in another order."""
-    comma: ColumnElement[Any] = constant(",")
-    items = func.string_agg(item, comma if order is None else aggregate_order_by(comma, order), type_=Text)
-    found = items if where is None else items.filter(where)
+    middle = merged(item)
+    # What every item begins and ends with is put between them together with the comma: two joints less for each row.
+    first, last = (middle.pop(end) if len(middle) > 1 and isinstance(middle[end], str) else "" for end in (0, -1))
+    between: ColumnElement[Any] = constant(f"{last},{first}")
+    if order is not None:
+        between = aggregate_order_by(between, order)
+    items = func.string_agg(joined(middle), between, type_=Text)
+    found = joined(part for part in (first, items if where is None else items.filter(where), last) if part != "")
     return ("[", func.coalesce(found, constant(""), type_=Text), "]")
 
 

@@ -161,7 +161,7 @@ class Compiler:
     def many(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
         """A list of the statement's rows, in their order."""
         rows, source = self.rows(statement)
-        items = json_text.listed(joined(self.object(type_name, rows, selected)))
+        items = json_text.listed(self.object(type_name, rows, selected))
         return json_text.selected_from(source, items)
 
     def row(self, statement: Select[*tuple[Any, ...]], write: Callable[[Rows], Json]) -> Json:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, select
 
 from resolvers import json_text
-from resolvers.json_text import Framed, Json, Rowed, constant, joined, json_of
+from resolvers.json_text import Framed, Json, Rowed, constant, json_of
 from resolvers.pages import PageRequest, keyset
 from resolvers.statement import Compiler, NotCompiled, Selected
 
@@ -74,7 +74,7 @@ class _Connection:
             return ["[", self._rowed(item), "]"]
         # PostgreSQL aggregates the rows of a sorted subquery in their order.
         return json_text.listed(
-            joined(item),
+            item,
             order=self._rows.place.desc() if self._listing.page.backward else None,
             where=self._rows.place <= self._size() if self._one_more else None,
         )

@@ -41,6 +41,7 @@ _NAMES = (
     "customers of 200,000 by PATH",
     "customers of 200,000 with '99999'",
     "customers of 200,000 that are resellers",
+    "four levels below the operator",
     "descendants of operator by USERNAME",
     "descendants of operator by CREATED_AT",
     "descendants of operator by PATH",

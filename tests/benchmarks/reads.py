@@ -81,6 +81,11 @@ def _descendants(account_id: int, order: str = "PATH", **chosen: Any) -> Read:
     return _accounts("descendants", account_id, order, False, chosen)
 
 
+def _levels(depth: int) -> str:
+    inner = f" {_levels(depth - 1)}" if depth > 1 else ""
+    return f"customers(first: 5) {{ nodes {{ id username balance{inner} }} pageInfo {{ hasNextPage }} }}"
+
+
 def _accounts(name: str, account_id: int, order: str, descending: bool, chosen: dict[str, Any]) -> Read:
     after = chosen.pop("after", None)
     field = f"{name}(after: $after, filter: $filter, orderBy: $order) {{ {_ACCOUNT} }}"
@@ -131,6 +136,7 @@ class Reads:
             reads[f"customers of 200,000 with {search!r}"] = _customers(WIDE, search=search)
             reads[f"descendants of operator with {search!r}"] = _descendants(OPERATOR, "USERNAME", search=search)
             reads[f"descendants of middle with {search!r}"] = _descendants(self.middle, "USERNAME", search=search)
+        reads["four levels below the operator"] = _of_account(OPERATOR, _levels(4))
         reads["customers of 200,000 that are blocked"] = _customers(WIDE, blocked=True)
         reads["customers of 200,000 that are resellers"] = _customers(WIDE, isReseller=True)
         return reads
