@@ -9,7 +9,7 @@ A writer knows fields that are plain attributes of what an event carries, at any
 more (an account's customers, its parent), and where anything goes wrong, the event is executed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -34,10 +34,10 @@ from schema.account import Account
 from schema.balance_subscription import BalanceChange
 from schema.node import global_id
 
-# What a selection comes to: the same for two selections whose events are the same text.
-_Shape = tuple[Any, ...]
-# From the object that has the field to what stands for the field in JSON.
-_Read = Callable[[Any], Any]
+# From the event to the JSON of one field.
+_Write = Callable[["_Event"], str]
+# What stands in the text, and the attributes whose JSON does: the same for two selections that come to the same.
+_Shape = tuple["str | _Field", ...]
 
 
 class _Event(NamedTuple):
@@ -55,17 +55,25 @@ class _KnownAccount(NamedTuple):
     depth: int
 
 
+class _Field(NamedTuple):
+    """Where the value of a field is found in an `_Event`, and its GraphQL type: a leaf, or a list of leaves."""
+
+    attribute: str
+    type: GraphQLOutputType
+
+
 class _CannotWrite(Exception):
     """A selection holds a field that only executing it can answer."""
 
 
 class EventWriter:
-    """Writes events of one selection. ``needs_row``: it shows more of the account than never changes."""
+    """Writes events of one shape. ``needs_row``: it shows more of the account than never changes."""
 
-    __slots__ = ("__weakref__", "_needs_row", "_read")
+    __slots__ = ("__weakref__", "_needs_row", "_template", "_writes")
 
-    def __init__(self, read: _Read, *, needs_row: bool) -> None:
-        self._read = read
+    def __init__(self, shape: _Shape, *, needs_row: bool) -> None:
+        self._template = "".join("%s" if isinstance(part, _Field) else part.replace("%", "%%") for part in shape)
+        self._writes = tuple(_write(part) for part in shape if isinstance(part, _Field))
         self._needs_row = needs_row
 
     def at_once(self, change: BalanceChange) -> str | None:
@@ -84,7 +92,7 @@ class EventWriter:
         return change.texts.get(self) or self._written(_Event(change, Account.of(row)))
 
     def _written(self, event: _Event) -> str:
-        text = orjson.dumps({"data": self._read(event)}).decode()
+        text = self._template % tuple([write(event) for write in self._writes])
         event.change.texts[self] = text
         return text
 
@@ -95,8 +103,8 @@ class EventWriters:
     def __init__(self) -> None:
         self._writers: WeakValueDictionary[_Shape, EventWriter] = WeakValueDictionary()
 
-    def writer(self, executor: Executor[Any]) -> EventWriter | None:
-        """The writer for a subscription's events; None where they have to be executed."""
+    def writer(self, executor: Executor[Any], extensions: Mapping[str, Any] | None = None) -> EventWriter | None:
+        """The writer for a subscription's events, with ``extensions`` in each; None where they have to be executed."""
         root = executor.schema.subscription_type
         assert root is not None, "a subscription was validated"
         fields = collect_fields(
@@ -107,16 +115,16 @@ class EventWriters:
         if not isinstance(type_, GraphQLObjectType) or type_.name != "BalanceChange":
             return None
         selection = _Selection(executor)
+        end = "}}" if extensions is None else f'}},"extensions":{_json(extensions)}}}'
         try:
-            shape, read = selection.object(type_, executor.collect_subfields(type_, details).grouped_field_set)
+            parts = selection.object(type_, executor.collect_subfields(type_, details).grouped_field_set, "change.")
+            shape = _joined([f'{{"data":{{{_json(key)}:', *parts, end])
         except _CannotWrite:
             return None
-        shape = (key, *shape)
         writer = self._writers.get(shape)
         if writer is None:
             needs_row = not selection.account_names <= set(_KnownAccount._fields)
-            writer = EventWriter(lambda event: {key: read(event)}, needs_row=needs_row)
-            self._writers[shape] = writer
+            writer = self._writers[shape] = EventWriter(shape, needs_row=needs_row)
         return writer
 
 
@@ -127,22 +135,27 @@ class _Selection:
         self._executor = executor
         self.account_names: set[str] = set()
 
-    def object(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> tuple[_Shape, _Read]:
-        """How an object of the type is read. Raises: _CannotWrite."""
-        shapes: list[_Shape] = []
-        reads: list[tuple[str, _Read]] = []
+    def object(self, type_: GraphQLObjectType, fields: GroupedFieldSet, place: str) -> Iterator[str | _Field]:
+        """How an object of the type is written that stands at ``place`` in an `_Event`. Raises: _CannotWrite."""
+        opening = "{"
         for key, details in fields.items():
-            name = details[0].node.name.value
-            if (constant := self._constant(type_, name)) is not None:
-                shapes.append((key, constant))
-                reads.append((key, _always(constant)))
-                continue
-            attribute = self._attribute(type_, name)
-            shape, complete = self._complete(type_.fields[name].type, details)
-            shapes.append((key, attribute, shape))
-            required = is_non_null_type(type_.fields[name].type)
-            reads.append((key, _read_value(attrgetter(attribute), complete, required=required)))
-        return tuple(shapes), lambda source: {key: read(source) for key, read in reads}
+            yield f"{opening}{_json(key)}:"
+            opening = ","
+            yield from self._value(type_, details, place)
+        yield "{}" if opening == "{" else "}"
+
+    def _value(self, type_: GraphQLObjectType, details: FieldDetailsList, place: str) -> Iterator[str | _Field]:
+        name = details[0].node.name.value
+        if (constant := self._constant(type_, name)) is not None:
+            yield _json(constant)
+            return
+        attribute = self._attribute(type_, name, place)
+        value_type = type_.fields[name].type
+        if is_non_null_type(value_type) and is_object_type(value_type.of_type):
+            inner = self._executor.collect_subfields(value_type.of_type, details).grouped_field_set
+            yield from self.object(value_type.of_type, inner, f"{attribute}.")
+        else:
+            yield _Field(attribute, value_type)
 
     def _constant(self, type_: GraphQLObjectType, name: str) -> str | None:
         if name == "__typename":
@@ -152,8 +165,8 @@ class _Selection:
             return currency
         return None
 
-    def _attribute(self, type_: GraphQLObjectType, name: str) -> str:
-        """Where the value of a field is found in its object."""
+    def _attribute(self, type_: GraphQLObjectType, name: str, place: str) -> str:
+        """Where the value of a field is found in an `_Event`."""
         if type_.name == "BalanceChange" and name == "account":
             return "account"
         field = type_.fields[name].extensions.get("strawberry-definition")
@@ -161,43 +174,53 @@ class _Selection:
             raise _CannotWrite
         if type_.name == "Account":
             self.account_names.add(field.python_name)
-        return f"change.{field.python_name}" if type_.name == "BalanceChange" else field.python_name
+        return place + field.python_name
 
-    def _complete(self, type_: GraphQLOutputType, details: FieldDetailsList) -> tuple[_Shape, _Read]:
-        """What becomes of a value of the type that is not None."""
-        named = _nullable(type_)
-        if is_enum_type(named):
-            return (), cache(named.coerce_output_value)
-        if is_leaf_type(named):
-            return (), named.coerce_output_value
-        if is_list_type(named):
-            shape, complete = self._complete(named.of_type, details)
-            item = _read_value(_itself, complete, required=is_non_null_type(named.of_type))
-            return shape, lambda values: list(map(item, values))
-        if is_object_type(named):
-            return self.object(named, self._executor.collect_subfields(named, details).grouped_field_set)
-        raise _CannotWrite
+
+def _joined(parts: Iterable[str | _Field]) -> _Shape:
+    """The same, with no two texts side by side."""
+    shape: list[str | _Field] = []
+    for part in parts:
+        if shape and isinstance(part, str) and isinstance(shape[-1], str):
+            shape[-1] += part
+        else:
+            shape.append(part)
+    return tuple(shape)
+
+
+def _write(field: _Field) -> _Write:
+    get, complete, required = (
+        attrgetter(field.attribute),
+        _completed(_nullable(field.type)),
+        is_non_null_type(field.type),
+    )
+
+    def write(event: _Event) -> str:
+        value = get(event)
+        if value is not None:
+            return _json(complete(value))
+        if required:
+            raise ValueError("a value that cannot be null is missing: executing the event says so properly")
+        return "null"
+
+    return write
+
+
+def _completed(type_: GraphQLOutputType) -> Callable[[Any], Any]:
+    """What becomes of a value of the type that is not None. Raises: _CannotWrite."""
+    if is_enum_type(type_):
+        return cache(type_.coerce_output_value)
+    if is_leaf_type(type_):
+        return type_.coerce_output_value
+    if is_list_type(type_) and is_non_null_type(type_.of_type):
+        item = _completed(type_.of_type.of_type)
+        return lambda values: [item(value) for value in values]
+    raise _CannotWrite
 
 
 def _nullable(type_: GraphQLOutputType) -> GraphQLOutputType:
     return type_.of_type if is_non_null_type(type_) else type_
 
 
-def _always(value: str) -> _Read:
-    return lambda _: value
-
-
-def _read_value(get: _Read, complete: _Read, *, required: bool) -> _Read:
-    def read(source: Any) -> Any:
-        value = get(source)
-        if value is not None:
-            return complete(value)
-        if required:
-            raise ValueError("a value that cannot be null is missing: executing the event says so properly")
-        return None
-
-    return read
-
-
-def _itself(value: Any) -> Any:
-    return value
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
