@@ -52,13 +52,11 @@ class Watcher:
         """The next state. Raises: TimeoutError where the first does not come, since the database is away."""
         if not self._waiting:
             # Only before the first state has been told is there nothing in it.
-            if not self._told:
+            if self._told:
+                await self._until_woken()
+            else:
                 async with asyncio.timeout(_FIRST_STATE_WITHIN_S):
                     await self._until_woken()
-            # As `_until_woken`, without what calling it costs at each event.
-            while not self._waiting and not self.ended:
-                self._reader = asyncio.get_running_loop().create_future()
-                await self._reader
         if self.ended:
             raise self._error or StopAsyncIteration
         account_id, state = self._waiting.popitem(last=False)
