@@ -138,9 +138,8 @@ def rows_of(parts: Iterable[Part]) -> SelectBase:
     """The parts as the statement of a `Rowed`."""
     return union_all(
         *(
-            part.rows if isinstance(part, Rowed) else select(joined(run).label(_PIECE))
+            run[0].rows if isinstance(run[0], Rowed) else select(joined(run).label(_PIECE))
             for run in _runs(merged(parts), Rowed, ScalarSelect)
-            for part in run[:1]
         )
     )
 

@@ -2,6 +2,7 @@
 
 Each object is one text expression over the rows of a subquery; a list aggregates its objects' texts, and what lies
 inside an object is a scalar subquery on its row. So PostgreSQL walks the tree once, and the answer is ready to send.
+Where lists lie deep inside one another, the outer ones come in rows instead (`json_text.Rowed`), each a piece of it.
 `resolvers.read_table` says for each field which expression it is. A field that is not there is written as a mark
 (see `MARK`), in whose place whoever asked puts what the ordinary resolver answers.
 """

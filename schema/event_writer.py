@@ -9,7 +9,7 @@ A writer knows fields that are plain attributes of what an event carries, at any
 more (an account's customers, its parent), and where anything goes wrong, the event is executed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -67,7 +67,10 @@ class _CannotWrite(Exception):
 
 
 class EventWriter:
-    """Writes events of one shape. ``needs_row``: it shows more of the account than never changes."""
+    """Writes events of one shape. ``needs_row``: it shows more of the account than never changes.
+
+    Raises: _CannotWrite.
+    """
 
     __slots__ = ("__weakref__", "_needs_row", "_template", "_writes")
 
@@ -116,15 +119,14 @@ class EventWriters:
             return None
         selection = _Selection(executor)
         end = "}}" if extensions is None else f'}},"extensions":{_json(extensions)}}}'
+        fields = executor.collect_subfields(type_, details).grouped_field_set
         try:
-            parts = selection.object(type_, executor.collect_subfields(type_, details).grouped_field_set, "change.")
-            shape = _joined([f'{{"data":{{{_json(key)}:', *parts, end])
+            shape = (f'{{"data":{{{_json(key)}:', *selection.object(type_, fields, "change."), end)
+            needs_row = not selection.account_names <= set(_KnownAccount._fields)
+            writer = self._writers.get(shape) or EventWriter(shape, needs_row=needs_row)
         except _CannotWrite:
             return None
-        writer = self._writers.get(shape)
-        if writer is None:
-            needs_row = not selection.account_names <= set(_KnownAccount._fields)
-            writer = self._writers[shape] = EventWriter(shape, needs_row=needs_row)
+        self._writers[shape] = writer
         return writer
 
 
@@ -177,23 +179,10 @@ class _Selection:
         return place + field.python_name
 
 
-def _joined(parts: Iterable[str | _Field]) -> _Shape:
-    """The same, with no two texts side by side."""
-    shape: list[str | _Field] = []
-    for part in parts:
-        if shape and isinstance(part, str) and isinstance(shape[-1], str):
-            shape[-1] += part
-        else:
-            shape.append(part)
-    return tuple(shape)
-
-
 def _write(field: _Field) -> _Write:
-    get, complete, required = (
-        attrgetter(field.attribute),
-        _completed(_nullable(field.type)),
-        is_non_null_type(field.type),
-    )
+    get = attrgetter(field.attribute)
+    complete = _completed(_nullable(field.type))
+    required = is_non_null_type(field.type)
 
     def write(event: _Event) -> str:
         value = get(event)
