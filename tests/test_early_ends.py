@@ -65,7 +65,7 @@ async def test_a_strangers_early_end_does_not_stand_in_the_way_of_the_right_one(
     assert isinstance(await calls.submit(end_by(calls.stranger, released=True)), EndPending)
     assert isinstance(await calls.submit(end_by(calls.good)), EndPending)
     answer = await calls.submit(calls.authorize())
-    assert (answer.max_duration_s, answer.held_s) == (0, 0)
+    assert (answer.max_duration_s, answer.held_s, answer.price_per_minute_e8) == (0, 0, 0)
     assert await calls.world.balances(calls.keytyh, calls.good) == ["9.50000", "9.50000"]
     assert await calls.kept() == [(0, 0)]
 
