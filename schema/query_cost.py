@@ -249,7 +249,7 @@ def _page_size(most: int, first: Any, last: Any) -> int:
     size = last if first is None else first
     if size is None:
         return min(PAGE_SIZE_DEFAULT, most)
-    return size if isinstance(size, int) and 0 <= size <= most else most
+    return int(size) if size in range(most + 1) else most  # JSON's 3.0 is a whole number too
 
 
 def _list_length(most: int, value: Any) -> int:

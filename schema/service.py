@@ -8,17 +8,21 @@ checked document, mostly remembered), `run` or `events`, and `explain` for whate
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
 import strawberry
 import structlog
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, execute
+from graphql import GraphQLError
 from graphql import OperationType as CoreOperationType
-from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
+from graphql.execution import (
+    Executor,
+    create_source_event_stream,
+    execute_subscription_event,
+    get_variable_values,
+)
 from graphql.execution.values import VariableValues
-from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
@@ -27,7 +31,7 @@ from schema.compiled_reads import CompiledReads, Data
 from schema.cost_limit import priced
 from schema.document_limits import DocumentLimits
 from schema.documents import Documents
-from schema.execution import EventExecutor, execute_coerced
+from schema.execution import EventExecutor, execute_coerced, executor_of
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
 from schema.plain_mutation import PlainMutation, plain_mutation
@@ -38,6 +42,16 @@ log = structlog.get_logger(__name__)
 _QUERY = CoreOperationType.QUERY
 _MUTATION = CoreOperationType.MUTATION
 _SUBSCRIPTION = CoreOperationType.SUBSCRIPTION
+
+# As many as graphql-core tells of by itself.
+_VARIABLE_ERRORS_MAX = 50
+
+
+class _Admitted(NamedTuple):
+    """A request that may be executed. ``extensions`` belong to each of its answers."""
+
+    variables: VariableValues
+    extensions: dict[str, Any] | None
 
 
 class WritesEvents(Protocol):
@@ -100,49 +114,61 @@ class ServiceSchema(strawberry.Schema):
 
     async def run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
         """Execute a query or a mutation, if it may cost as much. Never raises: what goes wrong is in the result."""
-        cost = priced(operation, variables or {}, context)
-        if cost.refusal:
-            return _refused([cost.refusal], context, cost.extensions)
-        result = await self._run(operation, variables, context)
-        result.extensions = cost.extensions
+        admitted = self._admitted(operation, variables or {}, context)
+        if isinstance(admitted, PreExecutionError):
+            return admitted
+        result = await self._run(operation, admitted.variables, context)
+        result.extensions = admitted.extensions
         return result
 
-    async def _run(self, operation: Operation, variables: dict[str, Any] | None, context: Any) -> ExecutionResult:
+    def _admitted(
+        self, operation: Operation, variables: Mapping[str, Any], context: Any
+    ) -> "_Admitted | PreExecutionError":
+        """The variables coerced and the cost worked out. Whoever sent a wrong variable is told that, not its price."""
+        cost = priced(operation, variables, context)
         try:
-            coerced = operation.coerced(variables or {})
-            if coerced is not None and operation.type is _QUERY:
-                data = await self._reads.data(operation, coerced, context)
+            coerced = self._coerced(operation, variables)
+        except Exception as error:
+            return _refused([failure_of(error)], context, cost.extensions)
+        if isinstance(coerced, list):
+            return _refused(coerced, context, cost.extensions)
+        if cost.refusal:
+            return _refused([cost.refusal], context, cost.extensions)
+        return _Admitted(coerced, cost.extensions)
+
+    def _coerced(self, operation: Operation, variables: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
+        """The variables as graphql-core coerces them, or what it says of them."""
+        coerced = operation.coerced(variables)
+        if coerced is not None:
+            return coerced
+        definitions = operation.definition.variable_definitions or ()
+        return get_variable_values(self._schema, definitions, dict(variables), max_errors=_VARIABLE_ERRORS_MAX)
+
+    async def _run(self, operation: Operation, variables: VariableValues, context: Any) -> ExecutionResult:
+        try:
+            if operation.type is _QUERY:
+                data = await self._reads.data(operation, variables, context)
                 if data is not None:
                     return EncodedResult(data)
-            plain = self._plain_mutation(operation) if coerced is not None else None
-            if coerced is not None and plain is not None:
-                return _answer(await plain.run(coerced, context), context)
-            return await self._run_by_resolvers(operation, coerced, variables, context)
+            plain = self._plain_mutation(operation)
+            if plain is not None:
+                return _answer(await plain.run(variables, context), context)
+            return await self._run_by_resolvers(operation, variables, context)
         except Exception as error:
             return _refused([failure_of(error)], context)
 
     async def run_by_resolvers(
         self, operation: Operation, variables: dict[str, Any] | None, context: Any
     ) -> ExecutionResult:
-        """`run`, with every field answered by its resolver."""
-        return await self._run_by_resolvers(operation, operation.coerced(variables or {}), variables, context)
+        """`run`, with every field answered by its resolver, whatever it costs."""
+        coerced = self._coerced(operation, variables or {})
+        if isinstance(coerced, list):
+            return _refused(coerced, context)
+        return await self._run_by_resolvers(operation, coerced, context)
 
-    async def _run_by_resolvers(
-        self, operation: Operation, coerced: VariableValues | None, variables: dict[str, Any] | None, context: Any
-    ) -> ExecutionResult:
+    async def _run_by_resolvers(self, operation: Operation, variables: VariableValues, context: Any) -> ExecutionResult:
         await context.identify()
-        if coerced is not None:
-            result = execute_coerced(self._schema, operation, coerced, context)
-        else:
-            result = execute(
-                self._schema,
-                operation.document,
-                variable_values=variables,
-                operation_name=operation.name,
-                context_value=context,
-                is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-                executor_class=EventExecutor,
-            )
+        result = execute_coerced(self._schema, operation, variables, context)
         return _answer(await result if isawaitable(result) else result, context)
 
     def _plain_mutation(self, operation: Operation) -> PlainMutation | None:
@@ -165,15 +191,12 @@ class ServiceSchema(strawberry.Schema):
         extensions: dict[str, Any] | None = None
         begun = False
         try:
-            cost = priced(operation, variables or {}, context)
-            extensions = cost.extensions
-            if cost.refusal:
-                yield _refused([cost.refusal], context, extensions)
+            admitted = self._admitted(operation, variables or {}, context)
+            extensions = admitted.extensions
+            if isinstance(admitted, PreExecutionError):
+                yield admitted
                 return
-            executor = EventExecutor.build(self._schema, operation.document, None, context, variables, operation.name)
-            if isinstance(executor, list):
-                yield _refused(executor, context, extensions)
-                return
+            executor = executor_of(self._schema, operation, admitted.variables, context)
             source = create_source_event_stream(executor)
             if isawaitable(source):
                 source = await source

@@ -43,6 +43,17 @@ async def test_an_answer_with_errors_says_so_as_well(
     assert (await api.answer(query, variables, by=api.operator))["extensions"] == cost(nodes)
 
 
+@pytest.mark.parametrize("first", ["100", 100.5, [100], None])
+async def test_a_wrong_variable_is_refused_as_such_and_not_for_what_it_would_cost(api: Api, first: object) -> None:
+    query = f"query ($first: Int!) {{ viewer {{ customers(first: $first) {{ nodes {{ {THREE_PAGES} }} }} }} }}"
+    answer = await api.answer(query, {"first": first}, by=api.operator)
+    assert "data" not in answer
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert "'$first'" in error["message"]
+    assert answer["extensions"]["cost"]["requestedQueryCost"] > 25_000
+
+
 async def test_a_text_that_is_no_operation_has_no_cost(api: Api) -> None:
     for query in ("{", "{ nothing }", "query A { viewer { id } } query B { viewer { id } }"):
         assert "extensions" not in await api.answer(query, by=api.operator)
