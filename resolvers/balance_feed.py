@@ -10,7 +10,7 @@ everything that is watched.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
@@ -24,7 +24,7 @@ from models.database import Database
 from models.outage import is_database_outage
 from resolvers.account_directory import AccountDirectory, AccountRef
 from resolvers.accounts import AccountRow, accounts_by_id
-from resolvers.balance_state import LiveCause, read_refs, read_states, scan_states
+from resolvers.balance_state import BalanceState, LiveCause, read_refs, read_states, scan_states
 from resolvers.balance_watcher import SubtreeWatcher, Watcher
 from resolvers.loader import Loader
 from resolvers.token_watch import TokenWatch
@@ -79,17 +79,22 @@ class BalanceFeed:
 
     @asynccontextmanager
     async def watch(
-        self, accounts: Sequence[AccountRef], *, include_descendants: bool = False, token_id: int | None
+        self,
+        accounts: Sequence[AccountRef],
+        *,
+        include_descendants: bool = False,
+        token_id: int | None,
+        tell: Callable[[BalanceState], bool] | None = None,
     ) -> AsyncIterator[Watcher]:
         """Watch these accounts, or with ``include_descendants`` their subtrees, until the context is left.
 
-        The watcher's iteration raises Unauthenticated when the token ends.
+        The watcher's iteration raises Unauthenticated when the token ends. ``tell``: see `Watcher`.
         """
         watcher: Watcher
         if include_descendants:
-            watcher = SubtreeWatcher(accounts, token_id=token_id, ask=self._ask_for_scan)
+            watcher = SubtreeWatcher(accounts, token_id=token_id, ask=self._ask_for_scan, tell=tell)
         else:
-            watcher = Watcher(accounts, token_id=token_id)
+            watcher = Watcher(accounts, token_id=token_id, tell=tell)
             for account in accounts:
                 self._due.setdefault(account.id)
         self._open.add(watcher)

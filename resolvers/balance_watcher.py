@@ -18,14 +18,23 @@ class Watcher:
     """Iterates over states: the present one of each of its accounts first, then each newer one.
 
     Only the newest state of an account is kept until it is taken, and of one account the versions taken only grow.
-    The feed puts states in; whoever iterates takes them out.
+    The feed puts states in; whoever iterates takes them out. A state that comes while the reader waits, having dealt
+    with all before, is first offered to ``tell``, if there is one: what that takes, answering True, the reader is not
+    given. It must not raise. The very first state is always the reader's.
     """
 
-    def __init__(self, accounts: Iterable[AccountRef], *, token_id: int | None) -> None:
+    def __init__(
+        self,
+        accounts: Iterable[AccountRef],
+        *,
+        token_id: int | None,
+        tell: Callable[[BalanceState], bool] | None = None,
+    ) -> None:
         self.accounts = tuple(accounts)
         self.token_id = token_id
         self.ended = False
         self._error: Exception | None = None
+        self._tell = tell
         self._waiting: OrderedDict[int, BalanceState] = OrderedDict()
         self._told: OrderedDict[int, int] = OrderedDict()
         self._reader: asyncio.Future[None] | None = None
@@ -34,7 +43,11 @@ class Watcher:
         """Let the subscriber be told, unless it has been told this version or a newer one."""
         account_id = state.account.id
         known = self._waiting.get(account_id)
-        if state.version > (self._told.get(account_id, -1) if known is None else known.version):
+        if state.version <= (self._told.get(account_id, -1) if known is None else known.version):
+            return
+        if self._tell is not None and self._told and self._reader_waits and self._tell(state):
+            self._note_told(state)
+        else:
             self._waiting[account_id] = state
             self._wake()
 
@@ -59,9 +72,16 @@ class Watcher:
                     await self._until_woken()
         if self.ended:
             raise self._error or StopAsyncIteration
-        account_id, state = self._waiting.popitem(last=False)
-        self._told[account_id] = state.version
+        _, state = self._waiting.popitem(last=False)
+        self._note_told(state)
         return state
+
+    def _note_told(self, state: BalanceState) -> None:
+        self._told[state.account.id] = state.version
+
+    @property
+    def _reader_waits(self) -> bool:
+        return self._reader is not None and not self._reader.done()
 
     async def _until_woken(self) -> None:
         while not self._waiting and not self.ended:
@@ -83,13 +103,18 @@ class SubtreeWatcher(Watcher):
     """
 
     def __init__(
-        self, accounts: Iterable[AccountRef], *, token_id: int | None, ask: Callable[["SubtreeWatcher"], None]
+        self,
+        accounts: Iterable[AccountRef],
+        *,
+        token_id: int | None,
+        ask: Callable[["SubtreeWatcher"], None],
+        tell: Callable[[BalanceState], bool] | None = None,
     ) -> None:
         topmost: list[AccountRef] = []
         for account in sorted(accounts, key=lambda account: account.path):
             if not topmost or topmost[-1].id not in account.path:
                 topmost.append(account)
-        super().__init__(topmost, token_id=token_id)
+        super().__init__(topmost, token_id=token_id, tell=tell)
         self._ask = ask
         self._asked = False
         self._root = 0
@@ -155,8 +180,10 @@ class SubtreeWatcher(Watcher):
         """See `Watcher`."""
         if not self._waiting:
             self._ask_for_more()
-        state = await super().__anext__()
+        return await super().__anext__()
+
+    def _note_told(self, state: BalanceState) -> None:
+        super()._note_told(state)
         self._told.move_to_end(state.account.id)
         if len(self._told) > SUBTREE_ACCOUNTS_MAX:
             self._told.popitem(last=False)
-        return state

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from billing.tokens import Scope
 from resolvers.access import Viewer, require_viewer
@@ -75,6 +75,8 @@ class RequestContext:
     ``viewer`` is None where no good token was sent, and before `identify` where it is only ``remembered``. `login` and
     `logout` set it for the rest of their own request.
     ``client_address`` is where the request came from, empty where that is not known.
+    ``push_event`` sends the text of an event at once, where the connection can; ``tell`` makes that text of an event
+    first. Both answer False where the event has to wait its turn in the stream, and are None where all have to.
     """
 
     services: Services
@@ -83,6 +85,8 @@ class RequestContext:
     request_id: str = ""
     client_address: str = ""
     loaders: Loaders = field(default_factory=Loaders)
+    push_event: Callable[[str], bool] | None = None
+    tell: Callable[[Any], bool] | None = None
 
     async def identify(self) -> None:
         """Look the viewer up, where that has been put off. Raises: a database outage."""

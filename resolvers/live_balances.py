@@ -1,9 +1,10 @@
 """Who may watch which balances: the gate before the feed."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from resolvers.access import require_visible
+from resolvers.balance_state import BalanceState
 from resolvers.balance_watcher import Watcher
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput
@@ -13,12 +14,16 @@ ACCOUNTS_MAX = 1_000
 
 @asynccontextmanager
 async def watch_balances(
-    context: RequestContext, account_ids: Sequence[int | None] | None, *, include_descendants: bool
+    context: RequestContext,
+    account_ids: Sequence[int | None] | None,
+    *,
+    include_descendants: bool,
+    tell: Callable[[BalanceState], bool] | None = None,
 ) -> AsyncIterator[Watcher]:
     """Watch these accounts, or the viewer itself without ``account_ids``; None in it is an account there is not.
 
     A blocked viewer may watch. The watcher gives the present state of each account first, then every newer one, and
-    raises Unauthenticated when the viewer's token ends.
+    raises Unauthenticated when the viewer's token ends. ``tell``: see `Watcher`.
 
     Raises: Unauthenticated, Forbidden; BadUserInput for none or more than `ACCOUNTS_MAX` accounts; NotFound where
     the viewer may not see one of them.
@@ -37,5 +42,6 @@ async def watch_balances(
         assert account is not None
         accounts.append(account)
     feed = context.services.feed
-    async with feed.watch(accounts, include_descendants=include_descendants, token_id=viewer.token_id) as watcher:
+    watching = feed.watch(accounts, include_descendants=include_descendants, token_id=viewer.token_id, tell=tell)
+    async with watching as watcher:
         yield watcher

@@ -94,8 +94,17 @@ class BalanceSubscriptions:
         ] = False,
     ) -> AsyncGenerator[BalanceChange, None]:
         wanted = None if account_ids is None else [number_of("Account", account_id) for account_id in account_ids]
-        async with watch_balances(info.context, wanted, include_descendants=include_descendants) as watcher:
+        tell_event = info.context.tell
+        tell = None if tell_event is None else lambda state: tell_event(_shown(state))
+        watching = watch_balances(info.context, wanted, include_descendants=include_descendants, tell=tell)
+        async with watching as watcher:
             async for state in watcher:
-                if state.shown is None:
-                    state.shown = BalanceChange.of(state)
-                yield state.shown
+                yield _shown(state)
+
+
+def _shown(state: BalanceState) -> BalanceChange:
+    """Made once for all who are told of the state."""
+    if state.shown is None:
+        state.shown = BalanceChange.of(state)
+    shown: BalanceChange = state.shown
+    return shown

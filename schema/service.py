@@ -8,7 +8,7 @@ checked document, mostly remembered), `run` or `events`, and `explain` for whate
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 import strawberry
@@ -31,6 +31,7 @@ from schema.compiled_reads import CompiledReads, Data
 from schema.cost_limit import priced
 from schema.document_limits import DocumentLimits
 from schema.documents import Documents
+from schema.event_teller import EventTeller, WritesEvents
 from schema.execution import EventExecutor, execute_coerced, executor_of
 from schema.failures import FailureCode, RequestRefused, explain, failure, failure_of
 from schema.operation import Operation
@@ -52,16 +53,6 @@ class _Admitted(NamedTuple):
 
     variables: VariableValues
     extensions: dict[str, Any] | None
-
-
-class WritesEvents(Protocol):
-    """Makes the text of a subscription's events without executing them (see `schema.event_writer`)."""
-
-    def at_once(self, event: Any) -> str | None:
-        """The text of the whole result, if nothing has to be waited for. Raises: as `write`."""
-
-    async def write(self, event: Any) -> str:
-        """The text of the whole result. Raises: anything, where the event has to be executed."""
 
 
 class EncodedResult(ExecutionResult):
@@ -204,6 +195,8 @@ class ServiceSchema(strawberry.Schema):
                 yield _refused(source.errors or [], context, extensions)
                 return
             writer = self._event_writer(executor, extensions)
+            if writer is not None and context.push_event is not None:
+                context.tell = EventTeller(writer, context.push_event).tell
             async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
                 async for event in events:
                     begun = True

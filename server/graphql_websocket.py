@@ -26,6 +26,7 @@ from schema.failures import FailureCode, explain, failure, failure_of
 from schema.service import ServiceSchema
 from server.http_request import bearer_token, client_address_of, headers_of, request_id_of
 from server.metrics import websocket_connections
+from server.websocket_push import Push, push_of
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Connection:
     request_id: str
     send: Send
     client_address: str = ""
+    push: Push | None = None
     connection_params: Mapping[str, object] | None = None
 
     @property
@@ -110,31 +112,42 @@ class _Handler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         """Run it in a context of its own: who is asking is looked up each time, and loaders remember one operation."""
+        connection: Connection = self.context
         try:
-            context = await self.view.open_context(self.context.token, self.context.request_id)
-            context.client_address = self.context.client_address
+            context = await self.view.open_context(connection.token, connection.request_id)
+            context.client_address = connection.client_address
         except Exception as error:
             errors = [failure_of(error)]
-            explain(errors, self.context.request_id)
+            explain(errors, connection.request_id)
             await operation.send_initial_errors(errors)
             return
+        if (push := connection.push) is not None:
+            beginning = self._beginning_of_next(operation)
+
+            def push_event(text: str) -> bool:
+                # Once it is no longer here, its id may already be another's.
+                return self.operations.get(operation.id) is operation and push(f"{beginning}{text}}}")
+
+            context.push_event = push_event
         handler = copy(self)
         handler.context = context
         await super(_Handler, handler).run_operation(operation)
 
     async def _send_result_stream(self, operation: Operation[Any, None], result_source: Any) -> None:
         """Strawberry's own, and what is text already goes out as it is: the bytes are the same."""
-        beginning = f'{{"id":{self.view.encode_json(operation.id)},"type":"next","payload":'
-        is_first = True
+        beginning = self._beginning_of_next(operation)
         async for result in result_source:
             if isinstance(result, str):
                 await self.websocket.send_text(f"{beginning}{result}}}")
-            elif is_first and isinstance(result, PreExecutionError):
+            elif isinstance(result, PreExecutionError):  # only ever the first
                 await self._handle_pre_execution_error(operation, result)
                 return
             else:
                 await operation.send_next(result)
-            is_first = False
+
+    def _beginning_of_next(self, operation: Operation[Any, None]) -> str:
+        """What stands before the payload of a result, as Strawberry would write it."""
+        return f'{{"id":{self.view.encode_json(operation.id)},"type":"next","payload":'
 
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):
@@ -173,7 +186,11 @@ class GraphQLOverWebSocket(GraphQL[Any, None]):
         """Serve one connection until either side closes it."""
         headers = headers_of(scope["headers"])
         scope[_CONNECTION] = Connection(
-            bearer_token(headers.get(b"authorization")), request_id_of(headers), send, client_address_of(scope)
+            bearer_token(headers.get(b"authorization")),
+            request_id_of(headers),
+            send,
+            client_address_of(scope),
+            push_of(scope),
         )
         bind_contextvars(request_id=scope[_CONNECTION].request_id)
         websocket_connections.inc()

@@ -8,6 +8,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from server import garbage_collection
+from server.websocket_push import PushingWebSocket
 
 # What still runs after this (a subscription, a long answer) is cut off.
 SHUTDOWN_WAIT_S = 3
@@ -79,7 +80,7 @@ async def serve_http(
     config = uvicorn.Config(
         app,
         http="httptools",
-        ws="websockets-sansio",
+        ws=PushingWebSocket,
         # Compression keeps some 300 KB for each connection, and there are thousands; events are short.
         ws_per_message_deflate=False,
         lifespan="on",

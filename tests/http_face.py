@@ -23,6 +23,7 @@ from schema.info import Info
 from schema.service import ServiceSchema
 from server.graphiql import STATIC_FOLDER
 from server.graphql_http import GraphQLEndpoint
+from server.websocket_push import PushingWebSocket
 
 BODY_BYTES_MAX = 20_000
 # Nothing listens on this port: it is reserved and needs no privilege to be refused.
@@ -213,7 +214,7 @@ async def running(app: Starlette, *, bound: socket.socket | None = None) -> Asyn
         host="127.0.0.1",
         port=0,
         http="httptools",
-        ws="websockets-sansio",
+        ws=PushingWebSocket,
         log_config=None,
         timeout_graceful_shutdown=1,
     )

@@ -20,6 +20,7 @@ from models.database import Database
 from resolvers.context import RequestContext, Services
 from resolvers.sign_in import viewer_of_token
 from schema.assembled import schema
+from schema.event_teller import EventTeller
 from server.graphql_http import GraphQLEndpoint
 from server.services import open_services
 from server.settings import Settings
@@ -142,6 +143,32 @@ async def test_a_reseller_watches_everything_below_it(live: Live, subscribed: An
         change = await stream.change()
         assert (change["account"]["username"], change["balance"]) == ("keytyh*good", "1.00000")
     await live.nobody_watches()
+
+
+async def test_over_a_websocket_events_are_told_at_once_and_others_wait_their_turn(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    tell = EventTeller.tell
+    monkeypatch.setattr(EventTeller, "tell", lambda self, event: told.append(tell(self, event)) or told[-1])
+    queries = {
+        # Of the last two, one needs a look at the database and the other an execution. The first state is the stream's.
+        "subscription { balanceChanged { version account { username } } }": [True] * 3,
+        "subscription { balanceChanged { version account { username blocked } } }": [False] * 3,
+        "subscription { balanceChanged { version account { username parent { id } } } }": [],
+    }
+    for number, (query, expected) in enumerate(queries.items()):
+        async with over_websocket(live.address, live.keytyh.token, query) as stream:
+            versions = [(await stream.change())["version"]]
+            for key in range(3):
+                await live.credit(live.keytyh, "1", by=live.good, key=f"{number}.{key}")
+                versions.append((await stream.change())["version"])
+        assert versions == list(range(3 * number, 3 * number + 4))
+        assert told == expected
+        told.clear()
+    async with over_sse(live.address, live.keytyh.token, WATCH) as stream:
+        assert (await stream.change())["version"] == 9
+    assert told == []
 
 
 async def test_several_subscriptions_share_one_connection_and_end_one_by_one(live: Live) -> None:
