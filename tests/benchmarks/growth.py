@@ -1,5 +1,6 @@
 """What a call costs on paths of other lengths, behind many stored calls, and among many accounts. In process."""
 
+import asyncio
 from collections.abc import Sequence
 
 from tests.benchmarks.charging import batcher_on, in_process
@@ -14,6 +15,7 @@ NAME = "growth"
 
 _BATCHES = 60
 _BATCH = 1000
+_FILLING_AT_ONCE = 4
 _QUICK_SHARE = 30
 # 10,000 customers each, but where the operator itself calls.
 _CHILDREN_BY_PATH_LENGTH = {1: (), 3: (100, 100), 5: CHILDREN_BY_LEVEL, 10: (1, 1, 1, 1, 1, *CHILDREN_BY_LEVEL)}
@@ -68,8 +70,8 @@ async def _measure(
             charged = batches * _BATCH
             for count in (0, *stored):
                 while charged < count:
-                    await batcher.charge(load.orders(_BATCH))
-                    charged += _BATCH
+                    await asyncio.gather(*[batcher.charge(load.orders(_BATCH)) for _ in range(_FILLING_AT_ONCE)])
+                    charged += _BATCH * _FILLING_AT_ONCE
                 rounds = [await way.measure() for _ in range(_rounds(options))]
                 charged += len(rounds) * batches * _BATCH
                 behind = f", {count:,} calls stored" if count else ""
