@@ -12,6 +12,8 @@ from typing import Any
 
 import asyncpg
 
+from billing import usage_store
+from billing.call_rows import UsageColumns
 from billing.money import BALANCE_UNITS_MAX
 
 BALANCE_CHANNEL = "tollpath_balance"
@@ -88,14 +90,16 @@ WITH changed AS (
 told AS MATERIALIZED (
     SELECT pg_notify('{BALANCE_CHANNEL}', payload) FROM unnest($4::text[]) AS payload
     UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
-)
+),
+used AS ({usage_store.adding(6)} RETURNING usage.account_id)
 SELECT (SELECT count(*) FROM changed WHERE stands)
      + (SELECT count(*) FROM {_CHANGE} JOIN account_state AS state USING (account_id)
         WHERE change.units = 0 AND {_STANDS.format(short=">= 0")}) = cardinality($1::bigint[])
        AND NOT EXISTS (SELECT FROM holds WHERE call_id = ANY($5::text[]))
        AND NOT EXISTS (SELECT FROM early_ends WHERE call_id = ANY($5::text[])) AS all_stand,
        (SELECT epoch FROM pricing_epoch) AS pricing_epoch,
-       (SELECT count(*) FROM told) AS told
+       (SELECT count(*) FROM told) AS told,
+       (SELECT count(*) FROM used) AS used
 """  # noqa: S608 - constants
 
 _SET_CREDIT_LIMIT = f"""
@@ -189,8 +193,10 @@ async def charge_together(
     totals: Mapping[int, int],
     selections: Mapping[int, int],
     call_ids: Sequence[str],
+    usage: UsageColumns,
 ) -> int | None:
-    """Take ``totals``, in ascending id and never negative, off the balances, if nothing stands in the way of any.
+    """Take ``totals``, in ascending id and never negative, off the balances, if nothing stands in the way of any, and
+    add ``usage`` to the usage of days.
 
     ``selections`` are the selected lists by which they were rated, ``call_ids`` the calls that they are for. Answers
     the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held or has
@@ -198,10 +204,14 @@ async def charge_together(
     locks the other rows, in ascending id.
     """
     payloads = notification_payloads(Cause.CALL, (account_id for account_id, units in totals.items() if units))
-    found = await connection.fetchrow(_CHARGE, *_columns(totals, selections), payloads, call_ids)
+    found = await connection.fetchrow(_CHARGE, *_columns(totals, selections), payloads, call_ids, *usage)
     assert found is not None
+    if not found["all_stand"]:
+        return None
+    if found["used"] < len(usage.account_ids):
+        await usage_store.begin(connection, usage)
     epoch: int = found["pricing_epoch"]
-    return epoch if found["all_stand"] else None
+    return epoch
 
 
 def _columns(totals: Mapping[int, int], selections: Mapping[int, int]) -> tuple[list[int], list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""Writing calls, their charges and the running usage; finding what is known of a ``callId``. All set-based."""
+"""Writing calls and their charges; finding what is known of a ``callId``. All set-based."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from billing.call_rows import CHARGE_COLUMNS, CallRows, UsageColumns
+from billing.call_rows import CHARGE_COLUMNS, CallRows
 from billing.charge_order import BookedCall
 from models.tables import CALL_NO_BLOCK
 
@@ -24,29 +24,31 @@ SELECT EXISTS (SELECT FROM call_keys WHERE call_id = ANY($1::text[]))
     OR EXISTS (SELECT FROM early_ends WHERE call_id = ANY($1::text[]))
 """
 
+_LOCKED_OPERATOR = "(SELECT FROM account_state WHERE account_id = $1 FOR NO KEY UPDATE) AS operator"
+
 # Before the first key is written the operator's row is locked. Less work than COPY, and one answer to wait for.
-_LOCK_AND_CLAIM = """
+_LOCK_AND_CLAIM = f"""
 INSERT INTO call_keys (call_id, account_id, started_at, call_no)
-SELECT key.* FROM (SELECT FROM account_state WHERE account_id = $5 FOR NO KEY UPDATE) AS operator
-CROSS JOIN unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bigint[]) AS key
-"""
+SELECT key.* FROM {_LOCKED_OPERATOR}
+CROSS JOIN unnest($2::text[], $3::bigint[], $4::timestamptz[], $5::bigint[]) AS key
+"""  # noqa: S608 - constants
 
-# Nearly every account has been used on the day, and the caller has locked it: an UPDATE is half the work of an upsert.
-_ADD_USAGE = """
-UPDATE usage_days AS usage
-SET calls = usage.calls + more.calls,
-    duration_s = usage.duration_s + more.duration_s,
-    charged_units = usage.charged_units + more.charged_units
-FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[])
-     AS more (account_id, day, calls, duration_s, charged_units)
-WHERE usage.account_id = more.account_id AND usage.day = more.day
-"""
+_COLUMN_TYPES = (
+    *("bigint", "timestamptz", "bigint", "text", "text", "text", "text", "text"),
+    *("int", "int", "bigint", "text", "text", "boolean"),
+)
 
-_BEGIN_USAGE = """
-INSERT INTO usage_days (account_id, day, calls, duration_s, charged_units)
-SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[])
-ON CONFLICT (account_id, day) DO NOTHING
-"""
+# The same, and the calls with it: COPY has two answers to wait for, which is more than a few calls cost.
+_WRITE_LOCK_AND_CLAIM = f"""
+WITH call AS (
+    SELECT * FROM unnest({", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_COLUMN_TYPES, 2))})
+                  AS call ({", ".join(_CALL_COLUMNS)})
+),
+written AS (INSERT INTO calls ({", ".join(_CALL_COLUMNS)}) SELECT * FROM call)
+INSERT INTO call_keys (call_id, account_id, started_at, call_no)
+SELECT call.call_id, call.account_id, call.started_at, call.call_no FROM {_LOCKED_OPERATOR} CROSS JOIN call
+"""  # noqa: S608 - constants
+_FEW_CALLS = 50
 
 
 class CallNumbers:
@@ -75,31 +77,26 @@ async def anything_known(connection: "asyncpg.Connection[Any]", call_ids: Sequen
     return known
 
 
-async def claim_keys(connection: "asyncpg.Connection[Any]", calls: Sequence[BookedCall], operator_id: int) -> None:
-    """Lock the operator's row until the transaction ends, then write that these ``callId``s are booked.
+async def book(connection: "asyncpg.Connection[Any]", rows: CallRows, operator_id: int) -> None:
+    """Write calls and their charges, lock the operator's row until the transaction ends, and then write that these
+    ``callId``s are booked. The history needs no lock: who has no key yet is known to nobody.
 
-    Raises: asyncpg.UniqueViolationError: one is taken.
+    Raises: asyncpg.UniqueViolationError: a ``callId`` is taken.
     """
+    calls = rows.calls
+    await connection.copy_to_table("charges", source=_once(rows.charges), columns=CHARGE_COLUMNS, format="binary")
+    if len(calls) <= _FEW_CALLS:
+        await connection.execute(_WRITE_LOCK_AND_CLAIM, operator_id, *zip(*calls, strict=True))
+        return
+    await connection.copy_records_to_table("calls", records=calls, columns=_CALL_COLUMNS)
     await connection.execute(
         _LOCK_AND_CLAIM,
+        operator_id,
         [call.call_id for call in calls],
         [call.account_id for call in calls],
         [call.started_at for call in calls],
         [call.call_no for call in calls],
-        operator_id,
     )
-
-
-async def write_history(connection: "asyncpg.Connection[Any]", rows: CallRows) -> None:
-    """Write calls and their charges. Nothing needs to be locked: who has no key yet is known to nobody."""
-    await connection.copy_to_table("charges", source=_once(rows.charges), columns=CHARGE_COLUMNS, format="binary")
-    await connection.copy_records_to_table("calls", records=rows.calls, columns=_CALL_COLUMNS)
-
-
-async def add_usage(connection: "asyncpg.Connection[Any]", usage: UsageColumns) -> None:
-    """Add to the usage of days. The caller has locked the operator's row."""
-    if await connection.execute(_ADD_USAGE, *usage) != f"UPDATE {len(usage.account_ids)}":
-        await connection.execute(_BEGIN_USAGE, *usage)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

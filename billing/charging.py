@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from billing import balances, call_store, hold_store, limit_store
+from billing import balances, call_store, hold_store, limit_store, usage_store
 from billing.batch_rating import booked_calls, rated_together
 from billing.call_batch import CallBatch
 from billing.call_months import CallMonths
@@ -126,12 +126,12 @@ class ChargingEngine:
         operator_id = await self._operator(connection)
         try:
             async with connection.transaction():
-                await call_store.write_history(connection, rows)
-                await call_store.claim_keys(connection, rows.calls, operator_id)
-                epoch = await balances.charge_together(connection, rows.totals, pricing.selections, call_ids)
+                await call_store.book(connection, rows, operator_id)
+                epoch = await balances.charge_together(
+                    connection, rows.totals, pricing.selections, call_ids, rows.usage
+                )
                 if epoch is None or not await self._holds_at(epoch, connection, pricing):
                     raise _InTheWay
-                await call_store.add_usage(connection, rows.usage)
         except (_InTheWay, asyncpg.UniqueViolationError):
             return None
         return [Booked(call, duplicate=False) for call in rows.calls]
@@ -223,9 +223,8 @@ class ChargingEngine:
         early = [end for call_id in batch.touched for end in batch.early_ends.get(call_id, {}).values()]
         ended = [call_id for call_id in batch.touched if call_id in batch.booked]
         if rows.calls:
-            await call_store.write_history(connection, rows)
-            await call_store.claim_keys(connection, rows.calls, await self._operator(connection))
-            await call_store.add_usage(connection, rows.usage)
+            await call_store.book(connection, rows, await self._operator(connection))
+            await usage_store.add(connection, rows.usage)
         await hold_store.put_holds(connection, changed)
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)

@@ -4,7 +4,7 @@ One request is one transaction: `Database.transaction` is opened at the edge and
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from models.reading_connections import ReadingConnections
+from models.driver_connections import DriverConnections
 
 # A statement that takes longer has gone wrong; without these limits a killed database would hang its callers.
 _STATEMENT_TIMEOUT_MS = 30_000
@@ -21,6 +21,13 @@ _LOCK_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 10.0
 # The server enforces the first two; a server that is frozen or cut off enforces nothing, so we stop waiting ourselves.
 _ANSWER_TIMEOUT_S = 35.0
+
+_SETTINGS = {
+    "jit": "off",
+    "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+    "lock_timeout": str(_LOCK_TIMEOUT_MS),
+    "application_name": "tollpath",
+}
 
 # The hot statements join unnested arrays with tables by primary key. The planner guesses the arrays' sizes, and a
 # wrong guess once turned 3,500 calls/s into 80 by scanning the whole table: leave it only the index.
@@ -66,20 +73,12 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, charging_pool_size: int = 2) -> None:
         self.url = database_url(url)
-        self._engine = self._create_engine(
-            pool_size,
-            {
-                "jit": "off",
-                "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
-                "lock_timeout": str(_LOCK_TIMEOUT_MS),
-                "application_name": "tollpath",
-            },
-        )
-        self._charging_engine = self._create_engine(charging_pool_size, _CHARGING_SETTINGS)
-        self._rows = ReadingConnections(self._reading_connection, pool_size)
+        self._engine = self._create_engine(pool_size)
+        self._charging = self._driver_connections(charging_pool_size, _CHARGING_SETTINGS)
+        self._rows = self._driver_connections(pool_size, _ROW_SETTINGS, kept_statement_bytes_max=0)
         self._reading_engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def _create_engine(self, pool_size: int, server_settings: dict[str, str]) -> AsyncEngine:
+    def _create_engine(self, pool_size: int) -> AsyncEngine:
         engine = create_async_engine(
             self.url,
             pool_size=pool_size,
@@ -87,7 +86,7 @@ class Database:
             pool_timeout=_CONNECT_TIMEOUT_S,
             pool_pre_ping=False,
             connect_args={
-                "server_settings": server_settings,
+                "server_settings": _SETTINGS,
                 "timeout": _CONNECT_TIMEOUT_S,
                 "command_timeout": _ANSWER_TIMEOUT_S,
             },
@@ -118,33 +117,33 @@ class Database:
             await connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
             yield connection
 
-    @asynccontextmanager
-    async def charging_connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    def charging_connection(self) -> "AbstractAsyncContextManager[asyncpg.Connection[Any]]":
         """A raw asyncpg connection for set-based statements, with a statement and a lock timeout.
 
-        SQLAlchemy knows nothing of what is done on it: the caller opens and ends its own transactions.
+        The caller opens and ends its own transactions.
         """
-        async with self._charging_engine.connect() as connection:
-            try:
-                yield await driver_connection(connection)
-            except BaseException:
-                # Whatever state the caller left it in, nobody else gets it.
-                await connection.invalidate()
-                raise
+        return self._charging.lent()
 
     async def read_rows(self, sql: str, arguments: Sequence[Any]) -> "list[asyncpg.Record]":
         """The rows that a statement answers; its plan is kept by the server. For statements that come often."""
         return await self._rows.fetch(sql, arguments)
 
-    async def _reading_connection(self) -> "asyncpg.Connection[Any]":
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            **self._driver_arguments(),
-            timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=_ANSWER_TIMEOUT_S,
-            max_cacheable_statement_size=0,
-            server_settings=_ROW_SETTINGS,
-        )
-        return connection
+    def _driver_connections(
+        self, size: int, settings: dict[str, str], *, kept_statement_bytes_max: int = 15 * 1024
+    ) -> DriverConnections:
+        """``kept_statement_bytes_max``: longer statements are prepared anew each time; 0 is no limit."""
+
+        async def connect() -> "asyncpg.Connection[Any]":
+            connection: asyncpg.Connection[Any] = await asyncpg.connect(
+                **self._driver_arguments(),
+                timeout=_CONNECT_TIMEOUT_S,
+                command_timeout=_ANSWER_TIMEOUT_S,
+                max_cacheable_statement_size=kept_statement_bytes_max,
+                server_settings=settings,
+            )
+            return connection
+
+        return DriverConnections(connect, size, wait_s=_CONNECT_TIMEOUT_S)
 
     def _driver_arguments(self) -> dict[str, Any]:
         arguments = self._engine.dialect.create_connect_args(self.url)[1]
@@ -162,7 +161,7 @@ class Database:
     async def close(self) -> None:
         """Close every pooled connection."""
         await self._rows.close()
-        await self._charging_engine.dispose()
+        await self._charging.close()
         await self._engine.dispose()
 
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from sqlalchemy import Engine, event
 
-from models.reading_connections import ReadingConnections
+from models.driver_connections import DriverConnections
 
 
 @contextmanager
@@ -33,11 +33,11 @@ def counted_statements() -> Iterator[list[str]]:
 @contextmanager
 def noted_reads(note: Callable[[str, Sequence[Any]], None]) -> Iterator[None]:
     """Each statement that is sent for a whole query, or for tokens, is noted before, with what it carries."""
-    fetch = ReadingConnections.fetch
+    fetch = DriverConnections.fetch
 
-    async def noted_fetch(self: ReadingConnections, sql: str, arguments: Sequence[Any]) -> Any:
+    async def noted_fetch(self: DriverConnections, sql: str, arguments: Sequence[Any]) -> Any:
         note(sql, arguments)
         return await fetch(self, sql, arguments)
 
-    with patch.object(ReadingConnections, "fetch", noted_fetch):
+    with patch.object(DriverConnections, "fetch", noted_fetch):
         yield

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billing import call_store
 from billing.errors import ErrorCode
 from models.database import Database
 from tests.charging_tree import Tree, charging_tree
@@ -33,6 +34,34 @@ async def test_each_ancestor_is_charged_at_its_own_rate(tree: Tree) -> None:
         (tree.good.id, tree.keytyh.id, 9_100, 6_000_000, 91),
         (tree.keytyh.id, tree.keytyh.id, 21_000, 10_000_000, 120),
     ]
+
+
+async def test_many_calls_are_written_as_a_few_are(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By one way what is nothing for the other: no caller's number, a price of nothing, a text with quotes.
+    await tree.world.set_base_rates(rate("43", "0.03"), rate("4390", "0"), rate("44", "0.01"))
+    numbers = ["431", "43901", "44123"]
+
+    async def booked(prefix: str) -> list[tuple[object, ...]]:
+        await tree.world.booked(
+            *(
+                call(tree.good, f"{prefix}{n}", number=number, duration_s=n, caller_number="+Ö'\\ \"x" if n else None)
+                for n, number in enumerate(numbers)
+            )
+        )
+        return await tree.world.select(
+            "SELECT right(calls.call_id, 1), calls.account_id, calls.started_at, number, caller_number, prefix, "
+            "destination, duration_s, calls.billed_s, charged_units, status, unrated_reason, overdrawn, "
+            "calls.call_no = call_keys.call_no, calls.account_id = call_keys.account_id, "
+            "calls.started_at = call_keys.started_at FROM calls JOIN call_keys USING (call_id) "
+            "WHERE calls.call_id LIKE :prefix ORDER BY calls.call_id",
+            prefix=f"{prefix}%",
+        )
+
+    few = await booked("few")
+    monkeypatch.setattr(call_store, "_FEW_CALLS", 2)
+    assert await booked("many") == few
+    assert len(few) == 3
+    assert few[2][3:] == ("44123", "+Ö'\\ \"x", "44", None, 2, 2, 33, "CHARGED", None, False, True, True, True)
 
 
 async def test_a_reseller_s_own_call_leaves_its_customers_alone(tree: Tree) -> None:

@@ -1,4 +1,4 @@
-"""The connections for reading: few, used again, and never one whose state is not sure."""
+"""The driver's own connections: few, used again, and never one whose state is not sure."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,16 +7,16 @@ from typing import Any
 import asyncpg
 import pytest
 
-from models.reading_connections import ReadingConnections
+from models.driver_connections import DriverConnections
 
 
-class Opened(ReadingConnections):
+class Opened(DriverConnections):
     """Two at most, and all that were ever opened."""
 
     def __init__(self, url: str) -> None:
         self.opened: list[asyncpg.Connection[Any]] = []
         self._url = url.replace("+asyncpg", "")
-        super().__init__(self._open, 2)
+        super().__init__(self._open, 2, wait_s=0.3)
 
     async def _open(self) -> "asyncpg.Connection[Any]":
         self.opened.append(await asyncpg.connect(self._url))
@@ -72,3 +72,41 @@ async def test_closing_waits_for_what_runs(connections: Opened) -> None:
 
     assert (await running)[0]["number"] == 7
     assert connections.opened[0].is_closed()
+
+
+async def test_who_borrows_has_a_connection_to_itself_and_who_waits_too_long_is_told(connections: Opened) -> None:
+    async with connections.lent() as one, connections.lent() as other:
+        assert one is not other
+        with pytest.raises(TimeoutError):
+            async with connections.lent():
+                raise AssertionError("there are two")
+
+    assert await connections.pid() in {one.get_server_pid(), other.get_server_pid()}
+    assert len(connections.opened) == 2
+
+
+async def test_a_loan_that_failed_frees_its_place(connections: Opened) -> None:
+    async def fail() -> None:
+        async with connections.lent() as connection:
+            await connection.execute("BEGIN")
+            raise LookupError
+
+    for _ in range(5):
+        with pytest.raises(LookupError):
+            await fail()
+    assert all(connection.is_closed() for connection in connections.opened)
+    async with connections.lent() as connection:
+        assert not connection.is_in_transaction()
+
+
+async def test_who_cannot_connect_frees_its_place(connections: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse() -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connections, "_connect", refuse)
+        for _ in range(5):
+            with pytest.raises(ConnectionRefusedError):
+                await connections.pid()
+
+    assert await connections.pid()
