@@ -136,14 +136,16 @@ class _Handler(BaseGraphQLTransportWSHandler[Any, None]):
     async def _send_result_stream(self, operation: Operation[Any, None], result_source: Any) -> None:
         """Strawberry's own, and what is text already goes out as it is: the bytes are the same."""
         beginning = self._beginning_of_next(operation)
+        is_first = True  # what is pushed never is
         async for result in result_source:
             if isinstance(result, str):
                 await self.websocket.send_text(f"{beginning}{result}}}")
-            elif isinstance(result, PreExecutionError):  # only ever the first
+            elif is_first and isinstance(result, PreExecutionError):
                 await self._handle_pre_execution_error(operation, result)
                 return
             else:
                 await operation.send_next(result)
+            is_first = False
 
     def _beginning_of_next(self, operation: Operation[Any, None]) -> str:
         """What stands before the payload of a result, as Strawberry would write it."""
