@@ -21,7 +21,8 @@ BalanceCause = graphql_enum(
     name="BalanceCause",
     description="Why a balance is told.",
     values={
-        "PRESENT": "How the account stands: the first state of each account, and the first after an interruption.",
+        "PRESENT": "How the account stands, by no particular change: its first state, and the first after an "
+        "interruption, unless a change has overtaken it.",
         "CALL": "A call was charged, or charged differently.",
         "CREDIT": "A credit transaction was made.",
         "HOLD": "An amount was held for a running call, or freed.",
@@ -72,7 +73,8 @@ class BalanceChange:
 @strawberry.type
 class BalanceSubscriptions:
     @strawberry.subscription(
-        description="The present state of each account first, then every change. Whoever reads slowly gets fewer, "
+        description="The present state of each account first (its newest, with the cause of a change that came "
+        "meanwhile), then every change. Whoever reads slowly gets fewer, "
         "newer states. It ends with UNAUTHENTICATED when the token is revoked or expires."
     )
     async def balance_changed(
