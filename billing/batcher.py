@@ -13,7 +13,6 @@ from typing import cast
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from billing.charge_order import ChargeOrder, Outcome
 from billing.charging import Answer, ChargingEngine, Order
@@ -38,7 +37,6 @@ _UNREACHABLE = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    SQLAlchemyError,
     OSError,
     TimeoutError,
 )

@@ -29,9 +29,12 @@ def adding(first_parameter: int) -> str:
     return _ADD.format(*range(first_parameter, first_parameter + len(UsageColumns._fields)))
 
 
+_ADD_ALONE = adding(1)
+
+
 async def add(connection: "asyncpg.Connection[Any]", usage: UsageColumns) -> None:
     """Add to the usage of days."""
-    if await connection.execute(adding(1), *usage) != f"UPDATE {len(usage.account_ids)}":
+    if await connection.execute(_ADD_ALONE, *usage) != f"UPDATE {len(usage.account_ids)}":
         await begin(connection, usage)
 
 

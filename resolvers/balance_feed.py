@@ -10,7 +10,7 @@ everything that is watched.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
@@ -24,8 +24,8 @@ from models.database import Database
 from models.outage import is_database_outage
 from resolvers.account_directory import AccountDirectory, AccountRef
 from resolvers.accounts import AccountRow, accounts_by_id
-from resolvers.balance_state import BalanceState, LiveCause, read_refs, read_states, scan_states
-from resolvers.balance_watcher import SubtreeWatcher, Watcher
+from resolvers.balance_state import LiveCause, read_refs, read_states, scan_states
+from resolvers.balance_watcher import SubtreeWatcher, Tell, Watcher
 from resolvers.loader import Loader
 from resolvers.token_watch import TokenWatch
 from resolvers.watcher_register import WatcherRegister
@@ -84,7 +84,7 @@ class BalanceFeed:
         *,
         include_descendants: bool = False,
         token_id: int | None,
-        tell: Callable[[BalanceState], bool] | None = None,
+        tell: Tell | None = None,
     ) -> AsyncIterator[Watcher]:
         """Watch these accounts, or with ``include_descendants`` their subtrees, until the context is left.
 

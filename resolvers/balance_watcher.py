@@ -13,6 +13,9 @@ SUBTREE_ACCOUNTS_MAX = 5_000
 
 _FIRST_STATE_WITHIN_S = 10.0
 
+# Tells the subscriber of a state at once; False where it has to be given to whoever iterates.
+Tell = Callable[[BalanceState], bool]
+
 
 class Watcher:
     """Iterates over states: the present one of each of its accounts first, then each newer one.
@@ -28,7 +31,7 @@ class Watcher:
         accounts: Iterable[AccountRef],
         *,
         token_id: int | None,
-        tell: Callable[[BalanceState], bool] | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.accounts = tuple(accounts)
         self.token_id = token_id
@@ -45,7 +48,7 @@ class Watcher:
         known = self._waiting.get(account_id)
         if state.version <= (self._told.get(account_id, -1) if known is None else known.version):
             return
-        if self._tell is not None and self._told and self._reader_waits and self._tell(state):
+        if self._tell is not None and self._told and self._parked is not None and self._tell(state):
             self._note_told(state)
         else:
             self._waiting[account_id] = state
@@ -80,8 +83,9 @@ class Watcher:
         self._told[state.account.id] = state.version
 
     @property
-    def _reader_waits(self) -> bool:
-        return self._reader is not None and not self._reader.done()
+    def _parked(self) -> "asyncio.Future[None] | None":
+        """What the reader waits for; None where it has something to deal with, or nobody reads."""
+        return None if self._reader is None or self._reader.done() else self._reader
 
     async def _until_woken(self) -> None:
         while not self._waiting and not self.ended:
@@ -89,8 +93,8 @@ class Watcher:
             await self._reader
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        if (parked := self._parked) is not None:
+            parked.set_result(None)
 
 
 class SubtreeWatcher(Watcher):
@@ -108,7 +112,7 @@ class SubtreeWatcher(Watcher):
         *,
         token_id: int | None,
         ask: Callable[["SubtreeWatcher"], None],
-        tell: Callable[[BalanceState], bool] | None = None,
+        tell: Tell | None = None,
     ) -> None:
         topmost: list[AccountRef] = []
         for account in sorted(accounts, key=lambda account: account.path):

@@ -1,11 +1,10 @@
 """Who may watch which balances: the gate before the feed."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from resolvers.access import require_visible
-from resolvers.balance_state import BalanceState
-from resolvers.balance_watcher import Watcher
+from resolvers.balance_watcher import Tell, Watcher
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput
 
@@ -18,7 +17,7 @@ async def watch_balances(
     account_ids: Sequence[int | None] | None,
     *,
     include_descendants: bool,
-    tell: Callable[[BalanceState], bool] | None = None,
+    tell: Tell | None = None,
 ) -> AsyncIterator[Watcher]:
     """Watch these accounts, or the viewer itself without ``account_ids``; None in it is an account there is not.
 

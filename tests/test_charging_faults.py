@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
+from sqlalchemy.engine import make_url
 
 import models.database
 from billing.charge_order import Booked, ChargeOrder
@@ -23,7 +25,7 @@ from resolvers.audit import audit
 from server.embedded_postgres import EmbeddedPostgres
 from server.postgres_keeper import RESTART_AFTER_S
 from tests.charging_tree import Tree, charging_tree, codes
-from tests.charging_world import ALWAYS_CHARGE, ChargingWorld, Member, call, charging_world, rate
+from tests.charging_world import ALWAYS_CHARGE, ChargingWorld, Member, call, charging_world, new_batcher, rate
 from tests.embedded_users import kill, postmaster_id
 
 # Far more than anything here takes; whoever waits longer hangs.
@@ -241,3 +243,15 @@ async def test_closing_finishes_what_waits(tree: Tree) -> None:
     await tree.world.batcher.close()
     assert [task.done() for task in waiting] == [True] * 5
     assert await tree.balances() == ["-0.15000", "99.70000", "9.45000"]
+
+
+async def test_a_database_that_lets_nobody_in_is_no_fault_of_a_call(database_url: str) -> None:
+    op, places = Member(1, "op", (1,)), make_url(database_url)
+    for nowhere, error in (
+        (places.set(database="nowhere"), asyncpg.InvalidCatalogNameError),
+        (places.set(username="nobody"), asyncpg.InvalidAuthorizationSpecificationError),
+    ):
+        database = Database(nowhere.render_as_string(hide_password=False))
+        with pytest.raises(error):
+            await new_batcher(database).charge([call(op, "c1"), call(op, "c2")])
+        await database.close()
