@@ -102,9 +102,13 @@ async def usage(context: RequestContext, account_id: int, request: UsageRequest)
 
 def select_usage(request: UsageRequest) -> Select[*tuple[Any, ...]]:
     """The sums of these days, of accounts that are still to be chosen."""
-    return select(
-        func.coalesce(func.sum(UsageDay.calls), 0).label("calls"),
-        func.coalesce(func.sum(UsageDay.duration_s), 0).label("duration_s"),
-        func.coalesce(func.sum(UsageDay.charged_units), 0).label("charged_units"),
-        func.coalesce(func.sum(UsageDay.refunded_units), 0).label("refunded_units"),
-    ).where(UsageDay.day.between(request.first, request.last))
+    return (
+        select(
+            func.coalesce(func.sum(UsageDay.calls), 0).label("calls"),
+            func.coalesce(func.sum(UsageDay.duration_s), 0).label("duration_s"),
+            func.coalesce(func.sum(UsageDay.charged_units), 0).label("charged_units"),
+            func.coalesce(func.sum(UsageDay.refunded_units), 0).label("refunded_units"),
+        )
+        .select_from(UsageDay)
+        .where(UsageDay.day.between(request.first, request.last))
+    )

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, exists, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from billing.accounts import DEPTH_MAX
 from billing.texts import is_storable
-from models.tables import Account, AccountState
-from resolvers.accounts import AccountRow, account_row, select_accounts
+from models.tables import Account
+from resolvers.accounts import AccountRow, account_row, is_blocked, select_accounts
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest, keyset, page_of, page_request, pages_of_each
 from resolvers.request_errors import BadUserInput
@@ -207,9 +207,5 @@ def _conditions(wanted: AccountFilter) -> list[ColumnElement[bool]]:
         # Not as IS TRUE, by which the index of resellers would not be recognised.
         conditions.append(Account.is_reseller.expression if wanted.is_reseller else ~Account.is_reseller)
     if wanted.blocked is not None:
-        above = aliased(AccountState, name="above")
-        blocked = exists(
-            select(above.account_id).where(above.account_id == func.any(Account.path), above.blocked).correlate(Account)
-        )
-        conditions.append(blocked if wanted.blocked else ~blocked)
+        conditions.append(is_blocked() if wanted.blocked else ~is_blocked())
     return conditions

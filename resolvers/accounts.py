@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Select, any_, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, any_, bindparam, exists, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import aliased
 
@@ -80,31 +80,42 @@ def _blocked_ids() -> Any:
     )
 
 
+def is_blocked() -> ColumnElement[bool]:
+    """Whether the account cannot call: itself or one above it is blocked."""
+    above = aliased(AccountState, name="above")
+    blocked = select(above.account_id).where(above.account_id == any_(Account.path), above.blocked)
+    return exists(blocked.correlate(Account))
+
+
 def select_accounts() -> Select[*tuple[Any, ...]]:
     """The statement behind `AccountRow`, to be narrowed by the caller."""
-    return select(
-        Account.id,
-        Account.username,
-        Account.parent_id,
-        Account.path,
-        Account.is_reseller,
-        Account.credit_within_own,
-        Account.email_address,
-        Account.address_line1,
-        Account.address_line2,
-        Account.postal_code,
-        Account.city,
-        Account.country,
-        Account.telephone_numbers,
-        Account.other_details,
-        Account.created_at,
-        AccountState.balance_units,
-        AccountState.held_units,
-        AccountState.credit_limit_units,
-        AccountState.rate_list_id,
-        AccountState.version,
-        _blocked_ids().label("blocked_ids"),
-    ).join(AccountState, AccountState.account_id == Account.id)
+    return (
+        select(
+            Account.id,
+            Account.username,
+            Account.parent_id,
+            Account.path,
+            Account.is_reseller,
+            Account.credit_within_own,
+            Account.email_address,
+            Account.address_line1,
+            Account.address_line2,
+            Account.postal_code,
+            Account.city,
+            Account.country,
+            Account.telephone_numbers,
+            Account.other_details,
+            Account.created_at,
+            AccountState.balance_units,
+            AccountState.held_units,
+            AccountState.credit_limit_units,
+            AccountState.rate_list_id,
+            AccountState.version,
+            _blocked_ids().label("blocked_ids"),
+        )
+        .select_from(Account)
+        .join(AccountState, AccountState.account_id == Account.id)
+    )
 
 
 def account_row(row: Any) -> AccountRow:

@@ -135,18 +135,22 @@ async def visible_transaction(context: RequestContext, transaction_id: int) -> C
 def _select(viewer: SqlViewer) -> Select[*tuple[Any, ...]]:
     # The private remark is for its author's side: the author and whoever is above it on the account's path.
     author_depth = func.array_position(Account.path, CreditTransaction.created_by_id)
-    return select(
-        CreditTransaction.id,
-        CreditTransaction.account_id,
-        Account.path.label("account_path"),
-        CreditTransaction.created_at,
-        CreditTransaction.kind,
-        CreditTransaction.amount_units,
-        CreditTransaction.balance_after_units,
-        CreditTransaction.remark,
-        case((author_depth >= viewer.depth, CreditTransaction.private_remark)).label("private_remark"),
-        CreditTransaction.created_by_id,
-    ).join(Account, Account.id == CreditTransaction.account_id)
+    return (
+        select(
+            CreditTransaction.id,
+            CreditTransaction.account_id,
+            Account.path.label("account_path"),
+            CreditTransaction.created_at,
+            CreditTransaction.kind,
+            CreditTransaction.amount_units,
+            CreditTransaction.balance_after_units,
+            CreditTransaction.remark,
+            case((author_depth >= viewer.depth, CreditTransaction.private_remark)).label("private_remark"),
+            CreditTransaction.created_by_id,
+        )
+        .select_from(CreditTransaction)
+        .join(Account, Account.id == CreditTransaction.account_id)
+    )
 
 
 def _row(row: Any) -> CreditTransactionRow:

@@ -168,6 +168,7 @@ def select_holds_of(owner_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
             Hold.held_units[func.cardinality(top.path)].label("held_units"),
             Hold.expires_at,
         )
+        .select_from(Hold)
         .join(top, within(Hold.path, top))
         .where(top.id == owner_id, Hold.expires_at.is_not(None))
     )

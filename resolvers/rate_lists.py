@@ -124,6 +124,7 @@ def select_rate_lists() -> Select[*tuple[Any, ...]]:
             Account.path.label("owner_path"),
             _IS_PREDEFINED.label("is_predefined"),
         )
+        .select_from(RateList)
         .outerjoin(Account, Account.id == RateList.owner_id)
         .where(RateList.deleted_at.is_(None))
     )

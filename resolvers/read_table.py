@@ -1,6 +1,7 @@
 """Which column or expression each GraphQL field is. What is not here, its ordinary resolver answers.
 
-The statements are those of the ordinary resolvers; a row has the columns that they select.
+The statements are those of the ordinary resolvers; a row has the columns that they select. Each names the table that it
+begins from (`select_from`), since it keeps only the columns that are named here.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from models.tables import Account, AccountCount, AccountState, CallAdjustment, C
 from resolvers import json_text
 from resolvers.account_figures import select_usage
 from resolvers.account_lists import CUSTOMERS, AccountOrderField, select_accounts_of
-from resolvers.accounts import select_accounts
+from resolvers.accounts import is_blocked, select_accounts
 from resolvers.calls import CALL_COLUMNS_SORTED, CALL_SORT_KINDS, select_call, select_calls_of
 from resolvers.credit_transactions import SORT_COLUMNS, SORT_KINDS, select_transactions_of
 from resolvers.holds import HOLD_SORT_COLUMNS, HOLD_SORT_KINDS, select_holds_of
@@ -73,8 +74,7 @@ def _same_row(type_name: str) -> FieldWriter:
 
 def _accounts() -> Select[*tuple[Any, ...]]:
     """Accounts with the columns that the table below needs."""
-    statement = select_accounts()
-    return statement.add_columns(statement.selected_columns.blocked_ids.is_not(None).label("blocked"))
+    return select_accounts().add_columns(is_blocked().label("blocked"))
 
 
 def _account(account_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
@@ -102,11 +102,8 @@ def _accounts_page(rows: Rows, request: Any) -> Listing:
     if wanted.search is not None or wanted.blocked is not None or not in_tree_order:
         raise LeftOut  # the best index depends on the text, on who is blocked, or on how many accounts are below
     statement = select_accounts_of(rows, request)
-    if request.of == CUSTOMERS:
-        # What blocks an account blocks its customers, so only their own mark is to be looked at.
-        blocked = or_(rows.blocked, AccountState.blocked)
-    else:
-        blocked = statement.selected_columns.blocked_ids.is_not(None)
+    # What blocks an account blocks its customers, so only their own mark is to be looked at.
+    blocked = or_(rows.blocked, AccountState.blocked) if request.of == CUSTOMERS else is_blocked()
     return Listing(
         statement.add_columns(blocked.label("blocked")),
         request.page,

@@ -7,7 +7,7 @@ Where lists lie deep inside one another, the outer ones come in rows instead (`j
 (see `MARK`), in whose place whoever asked puts what the ordinary resolver answers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.types import TypeEngine
 
 from resolvers import json_text
 from resolvers.json_text import Json, Rowed, is_rowed, joined, json_of, rows_of, rows_of_each
@@ -62,14 +63,53 @@ class LeftOut(Exception):
 
 
 class Rows:
-    """The rows of one subquery; a column of it is an attribute. Named by text, so any depth below may refer to it."""
+    """The rows of one subquery; a column of it is an attribute. Named by text, so any depth below may refer to it.
 
-    def __init__(self, alias: str, statement: Select[*tuple[Any, ...]]) -> None:
+    ``select`` makes its statement of the columns that have been named. PostgreSQL would go through the others as well,
+    with each request.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        types: Mapping[str, TypeEngine[Any]],
+        select: Callable[[Collection[str]], Select[*tuple[Any, ...]]],
+    ) -> None:
         self._alias = alias
-        self._types = {column.key: column.type for column in statement.selected_columns}
+        self._types = types
+        self._select = select
+        self._named: dict[str, None] = {}
 
     def __getattr__(self, name: str) -> ColumnElement[Any]:
-        return literal_column(f"{self._alias}.{name}", self._types[name])
+        column: ColumnElement[Any] = literal_column(f"{self._alias}.{name}", self._types[name])
+        self._named[name] = None
+        return column
+
+    def source(self) -> Subquery:
+        """The subquery, with the columns that have been named up to now."""
+        return self._select(self._named).subquery(self._alias)
+
+    def numbered(self, alias: str) -> "Rows":
+        """The same rows with ``place``, their number in their sequence from 1, and ``found``, how many there are."""
+        added = {"place": func.row_number().over(), "found": func.count().over()}
+
+        def select_numbered(names: Collection[str]) -> Select[*tuple[Any, ...]]:
+            kept = [getattr(self, name).label(name) for name in names if name not in added]
+            numbers = [column.label(name) for name, column in added.items() if name in names]
+            return select(*kept, *numbers).select_from(self.source())
+
+        return Rows(alias, {**self._types, **{name: column.type for name, column in added.items()}}, select_numbered)
+
+
+def _rows_of(alias: str, statement: Select[*tuple[Any, ...]]) -> Rows:
+    columns = {str(column.key): column for column in statement.selected_columns}
+
+    def select_named(names: Collection[str]) -> Select[*tuple[Any, ...]]:
+        # Never none: a statement of sums alone would no longer be one.
+        named = [column for name, column in columns.items() if name in names] or list(columns.values())[:1]
+        return statement.with_only_columns(*named)
+
+    return Rows(alias, {name: column.type for name, column in columns.items()}, select_named)
 
 
 # How a field of an object is written: from the compiler, the object's row and the field that is asked for.
@@ -109,7 +149,7 @@ class Compiler:
 
     def statement(self, roots: Sequence[Selected]) -> Statement | None:
         """The statement of those root fields that can have one; None where none can."""
-        nothing = Rows("", select(null().label("nothing")))
+        nothing = _rows_of("", select())
         texts: dict[Selected, Json] = {}
         for root in roots:
             left_out = list(self.left_out)
@@ -151,8 +191,9 @@ class Compiler:
 
     def one(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
         """The object of the statement's only row, or null where it has none."""
-        rows, source = self.rows(statement)
+        rows = self.rows(statement)
         parts = self.object(type_name, rows, selected)
+        source = rows.source()
         if is_rowed(parts):
             none = select(json_text.constant("null")).where(~exists().select_from(source))
             return [Rowed(union_all(self.rowed(source, parts), none))]
@@ -161,25 +202,26 @@ class Compiler:
 
     def many(self, type_name: str, statement: Select[*tuple[Any, ...]], selected: Selected) -> Json:
         """A list of the statement's rows, in their order."""
-        rows, source = self.rows(statement)
+        rows = self.rows(statement)
         items = json_text.listed(self.object(type_name, rows, selected))
-        return json_text.selected_from(source, items)
+        return json_text.selected_from(rows.source(), items)
 
     def row(self, statement: Select[*tuple[Any, ...]], write: Callable[[Rows], Json]) -> Json:
         """What ``write`` makes of the statement's only row; the statement always has one."""
-        rows, source = self.rows(statement)
-        return json_text.selected_from(source, write(rows))
+        rows = self.rows(statement)
+        text = write(rows)
+        return json_text.selected_from(rows.source(), text)
 
     def rowed(self, source: Subquery, parts: Json) -> SelectBase:
         """The parts of each row of ``source``, in rows."""
-        return rows_of_each(source, parts, self._alias())
+        return rows_of_each(source, parts, self.alias())
 
-    def rows(self, statement: Select[*tuple[Any, ...]]) -> tuple[Rows, Subquery]:
-        """The statement as a subquery with a name of its own."""
-        alias = self._alias()
-        return Rows(alias, statement), statement.subquery(alias)
+    def rows(self, statement: Select[*tuple[Any, ...]]) -> Rows:
+        """The statement as a subquery with a name of its own. Its source is to be made once all is written."""
+        return _rows_of(self.alias(), statement)
 
-    def _alias(self) -> str:
+    def alias(self) -> str:
+        """A name that nothing in the statement has yet."""
         self._aliases += 1
         return f"r{self._aliases}"
 

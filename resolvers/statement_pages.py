@@ -44,18 +44,17 @@ class _Connection:
         statement = keyset(
             listing.statement, page, listing.columns, descending=listing.descending, one_more=self._one_more
         )
-        self._rows, self._source = compiler.rows(statement)
+        self._rows = compiler.rows(statement)
         self._in_rows = _lists(selected) >= _LISTS_IN_ROWS
         if self._one_more or page.backward or self._in_rows or info & {"startCursor", "endCursor"}:
-            numbered = select(self._source, func.row_number().over().label("place"), func.count().over().label("found"))
-            self._rows, self._source = compiler.rows(numbered)
+            self._rows = self._rows.numbered(compiler.alias())
 
     def json(self) -> Json:
         """The whole connection, as a subquery on whatever rows are around it."""
         members = json_text.object_of((inner.key, self._member(inner)) for inner in self._selected.inner)
         if all(isinstance(part, str) for part in members):
             return members  # nothing of the list is asked for: without an aggregate there would be a text for each row
-        return json_text.selected_from(self._source, members)
+        return json_text.selected_from(self._rows.source(), members)
 
     def _member(self, selected: Selected) -> Json:
         match selected.name:
@@ -86,12 +85,13 @@ class _Connection:
         def comma(before: str, after: str) -> ColumnElement[str]:
             return case((first, constant(before + after)), else_=constant(f"{before},{after}"))
 
-        rows = select(self._source)
+        source = self._rows.source()
+        rows = select(source)
         if self._one_more:
             rows = rows.where(place <= self._size())
         if backward:
             rows = rows.order_by(place.desc())
-        return Rowed(self._compiler.rowed(rows.subquery(self._source.name), [Framed(comma), *item]))
+        return Rowed(self._compiler.rowed(rows.subquery(source.name), [Framed(comma), *item]))
 
     def _of_edge(self, selected: Selected) -> Json:
         match selected.name:

@@ -54,7 +54,7 @@ class _Question:
 
 
 _TREE = _Question("tree", alone=10, together=32)
-_PAGE = _Question("page of 50", alone=100, together=800)
+_PAGE = _Question("page of 50", alone=200, together=1600)
 # Slow peers do this part of it.
 _SLOW_SHARE = 5
 
