@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,8 +12,8 @@ from sqlalchemy.orm import aliased
 
 from billing.accounts import DEPTH_MAX
 from billing.texts import is_storable
-from models.tables import Account
-from resolvers.accounts import AccountRow, account_row, is_blocked, select_accounts
+from models.tables import Account, AccountState
+from resolvers.accounts import AccountRow, account_row, is_blocked, select_accounts, visible_account
 from resolvers.context import RequestContext
 from resolvers.pages import Page, PageRequest, keyset, page_of, page_request, pages_of_each
 from resolvers.request_errors import BadUserInput
@@ -122,6 +122,12 @@ def _sort(of: str, order: AccountOrder) -> tuple[tuple[ColumnElement[Any], ...],
 async def accounts_of(context: RequestContext, account_id: int, request: AccountsRequest) -> Page[AccountRow]:
     """One page of the account's customers or descendants, batched with the pages of its siblings."""
     context.require_viewer()
+    if request.of == CUSTOMERS and request.wanted.blocked is not None:
+        owner = await visible_account(context, account_id)
+        if owner is not None and owner.blocked_ids:
+            if not request.wanted.blocked:
+                return page_of([], request.page, account_row)
+            request = replace(request, wanted=replace(request.wanted, blocked=None))
     page, columns, descending = request.page, request.columns, request.order.descending
 
     async def load_many(owner_ids: Sequence[int]) -> dict[int, Page[AccountRow]]:
@@ -134,8 +140,11 @@ async def accounts_of(context: RequestContext, account_id: int, request: Account
             statement = keyset(select_accounts_of(owner, request), page, columns, descending=descending)
             async with db.read_by_value() as connection:
                 return {top.id: page_of((await connection.execute(statement)).all(), page, account_row)}
-        # Whether to look for a part of a name or to walk through all depends on the name and on the account.
-        async with db.read_by_value() if request.wanted.search is not None else db.read() as connection:
+        # Whether to look for a part of a name, or for who is blocked, or to walk through all depends on the name and on
+        # the account.
+        wanted = request.wanted
+        by_value = wanted.search is not None or wanted.blocked is not None
+        async with db.read_by_value() if by_value else db.read() as connection:
             return await pages_of_each(
                 connection,
                 owner_ids,
@@ -156,8 +165,10 @@ def select_accounts_of(owner: Any, request: AccountsRequest) -> Select[*tuple[An
 
     ``owner`` has ``id`` and ``path``: values, or a row around the statement; they then bound the range of an index. (As
     a table inside it would only be joined, from one end of the index to the other.)
+
+    Customers narrowed by ``blocked`` are so by their own mark: that of the owner's path is the caller's to look at.
     """
-    statement = select_accounts().where(*_conditions(request.wanted))
+    statement = select_accounts().where(*_conditions(request))
     if request.of == CUSTOMERS:
         return statement.where(Account.parent_id == owner.id)
     statement = statement.where(below(Account.path, owner))
@@ -197,7 +208,8 @@ def _before_next_sibling(path: Any, top: Any) -> ColumnElement[bool]:
     return result
 
 
-def _conditions(wanted: AccountFilter) -> list[ColumnElement[bool]]:
+def _conditions(request: AccountsRequest) -> list[ColumnElement[bool]]:
+    wanted = request.wanted
     conditions: list[ColumnElement[bool]] = []
     if wanted.search is not None:
         # As LIKE, for which there is an index. Lowered by the database, as the index is.
@@ -207,5 +219,8 @@ def _conditions(wanted: AccountFilter) -> list[ColumnElement[bool]]:
         # Not as IS TRUE, by which the index of resellers would not be recognised.
         conditions.append(Account.is_reseller.expression if wanted.is_reseller else ~Account.is_reseller)
     if wanted.blocked is not None:
-        conditions.append(is_blocked() if wanted.blocked else ~is_blocked())
+        # No index of the marks: the planner would take it for the few accounts of a path as well, by whatever number of
+        # marks there was when it last looked.
+        blocked = AccountState.blocked.expression if request.of == CUSTOMERS else is_blocked()
+        conditions.append(blocked if wanted.blocked else ~blocked)
     return conditions

@@ -159,7 +159,11 @@ async def test_a_list_is_narrowed_by_name_kind_and_block(api: Api) -> None:
     assert await listed(api, DESCENDANTS, api.operator, filter={"isReseller": False}) == ["under", "Undo"]
     assert await listed(api, DESCENDANTS, api.operator, filter={"blocked": True}) == ["top", "between", "under"]
     assert await listed(api, CUSTOMERS, api.operator, filter={"blocked": False}) == ["Undo"]
+    assert await listed(api, CUSTOMERS, api.operator, filter={"blocked": True}) == ["top"]
     assert await listed(api, CUSTOMERS, api.operator, filter={"blocked": True, "isReseller": False}) == []
+    # Whoever is below a blocked account is blocked, whatever its own mark.
+    assert await listed(api, CUSTOMERS, top, filter={"blocked": True}) == ["between"]
+    assert await listed(api, CUSTOMERS, top, filter={"blocked": False}) == []
     bad = {"filter": {"search": "zero\0"}}
     assert await api.failure(CUSTOMERS, bad, by=api.operator) == "BAD_USER_INPUT"
 
