@@ -272,6 +272,22 @@ async def test_of_a_list_nothing_but_its_form_may_be_asked_for(world: ReadWorld)
         assert answered.encoded == orjson.dumps(expected.data)
 
 
+async def test_a_statement_has_the_columns_that_are_asked_for_and_no_others(world: ReadWorld) -> None:
+    query = """{ viewer { usage { __typename } rateList { name } customers(first: 2) {
+      nodes { username transactions { nodes { amount } } } pageInfo { hasNextPage } } } }"""
+    for viewer in VIEWERS:
+        answered, expected = await world.both(viewer, RandomQuery(query))
+        assert isinstance(answered, EncodedResult)
+        assert answered.encoded == orjson.dumps(expected.data)
+    (outline,) = schema.prepare(query).kept.values()
+    (statement,) = outline.statements.values()
+    assert statement is not None
+    for named in ("accounts.username", "rate_lists.name", "credit_transactions.amount_units"):
+        assert f"{named} AS" in statement.sql
+    for never_named in ("balance_units", "blocked_ids", "email_address", "discount_e4", "private_remark"):
+        assert f".{never_named}" not in statement.sql
+
+
 async def test_the_statement_of_an_operation_is_made_once_for_all_values_of_its_variables(world: ReadWorld) -> None:
     text = (
         "query ($id: ID!, $after: String) { account(id: $id) { customers(first: 1, after: $after) { nodes { id } } } }"
