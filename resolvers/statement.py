@@ -65,19 +65,19 @@ class LeftOut(Exception):
 class Rows:
     """The rows of one subquery; a column of it is an attribute. Named by text, so any depth below may refer to it.
 
-    ``select`` makes its statement of the columns that have been named. PostgreSQL would go through the others as well,
-    with each request.
+    ``selecting`` makes its statement of the columns that have been named. PostgreSQL would go through the others as
+    well, with each request.
     """
 
     def __init__(
         self,
         alias: str,
         types: Mapping[str, TypeEngine[Any]],
-        select: Callable[[Collection[str]], Select[*tuple[Any, ...]]],
+        selecting: Callable[[Collection[str]], Select[*tuple[Any, ...]]],
     ) -> None:
         self._alias = alias
         self._types = types
-        self._select = select
+        self._selecting = selecting
         self._named: dict[str, None] = {}
 
     def __getattr__(self, name: str) -> ColumnElement[Any]:
@@ -87,7 +87,7 @@ class Rows:
 
     def source(self) -> Subquery:
         """The subquery, with the columns that have been named up to now."""
-        return self._select(self._named).subquery(self._alias)
+        return self._selecting(self._named).subquery(self._alias)
 
     def numbered(self, alias: str) -> "Rows":
         """The same rows with ``place``, their number in their sequence from 1, and ``found``, how many there are."""
@@ -214,14 +214,17 @@ class Compiler:
 
     def rowed(self, source: Subquery, parts: Json) -> SelectBase:
         """The parts of each row of ``source``, in rows."""
-        return rows_of_each(source, parts, self.alias())
+        return rows_of_each(source, parts, self._alias())
 
     def rows(self, statement: Select[*tuple[Any, ...]]) -> Rows:
         """The statement as a subquery with a name of its own. Its source is to be made once all is written."""
-        return _rows_of(self.alias(), statement)
+        return _rows_of(self._alias(), statement)
 
-    def alias(self) -> str:
-        """A name that nothing in the statement has yet."""
+    def numbered(self, rows: Rows) -> Rows:
+        """The same rows with their numbers: see `Rows.numbered`."""
+        return rows.numbered(self._alias())
+
+    def _alias(self) -> str:
         self._aliases += 1
         return f"r{self._aliases}"
 

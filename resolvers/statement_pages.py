@@ -47,7 +47,7 @@ class _Connection:
         self._rows = compiler.rows(statement)
         self._in_rows = _lists(selected) >= _LISTS_IN_ROWS
         if self._one_more or page.backward or self._in_rows or info & {"startCursor", "endCursor"}:
-            self._rows = self._rows.numbered(compiler.alias())
+            self._rows = compiler.numbered(self._rows)
 
     def json(self) -> Json:
         """The whole connection, as a subquery on whatever rows are around it."""
