@@ -5,12 +5,14 @@ a batch is rated call by call, with whole numbers of any size. `tests/test_batch
 """
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 
 from billing.call_rows import INT64_MAX, Int64s, Levels, account_ids_of, int64s
 from billing.charge_order import BookedCall, CallStatus, ChargeOrder
+from billing.columns import columns_of, rows_of
 from billing.money import HUNDRED_PERCENT_E4, RATE_E8_MAX
 from billing.pricing import Pricing
 from billing.rating import E8_SECONDS_PER_UNIT, SECONDS_PER_MINUTE, Price
@@ -27,21 +29,21 @@ class RatedTogether(NamedTuple):
 
 def rated_together(orders: Sequence[ChargeOrder], pricing: Pricing) -> RatedTogether | None:
     """What everybody on the paths pays for these calls; None if they have to be rated one by one."""
-    customer_prices = []
-    for order in orders:
-        price = pricing.base.match(order.number, order.started_at)
-        if price is None or price.blocked:
-            return None
-        customer_prices.append(price)
-    depths, account_ids = account_ids_of([order.path for order in orders])
+    given = columns_of(orders)
+    found = list(map(pricing.base.match, given.number, given.started_at))
+    customer_prices = [price for price in found if price is not None and not price.blocked]
+    if len(customer_prices) < len(orders):
+        return None
+    of_deck = columns_of(customer_prices)
+    depths, account_ids = account_ids_of(given.path)
     begins = np.cumsum(depths) - depths
     shares, has_own_prices = _shares(account_ids, begins, pricing)
-    per_minute_e8 = _by_level([price.price_per_minute_e8 for price in customer_prices], depths, begins, shares)
-    fees_e8 = _by_level([price.connection_fee_e8 for price in customer_prices], depths, begins, shares)
+    per_minute_e8 = _by_level(of_deck.price_per_minute_e8, depths, begins, shares)
+    fees_e8 = _by_level(of_deck.connection_fee_e8, depths, begins, shares)
     if per_minute_e8 is None or fees_e8 is None:
         return None
-    first_s = np.repeat(int64s([price.first_increment_s for price in customer_prices]), depths)
-    next_s = np.repeat(int64s([price.next_increment_s for price in customer_prices]), depths)
+    first_s = np.repeat(int64s(of_deck.first_increment_s), depths)
+    next_s = np.repeat(int64s(of_deck.next_increment_s), depths)
     for index in np.flatnonzero(np.logical_or.reduceat(has_own_prices, begins)).tolist():
         order, begin = orders[index], begins[index]
         prices = [price for price in pricing.prices_of(order.path, order.number, order.started_at) if price is not None]
@@ -53,7 +55,7 @@ def rated_together(orders: Sequence[ChargeOrder], pricing: Pricing) -> RatedToge
         fees_e8[here] = [price.connection_fee_e8 for price in prices]
         first_s[here] = [price.first_increment_s for price in prices]
         next_s[here] = [price.next_increment_s for price in prices]
-    billed_s = _billed_s(np.repeat(int64s([order.duration_s for order in orders]), depths), first_s, next_s)
+    billed_s = _billed_s(np.repeat(int64s(given.duration_s), depths), first_s, next_s)
     units = _charge_units(per_minute_e8, fees_e8, billed_s)
     if units is None:
         return None
@@ -64,41 +66,35 @@ def booked_calls(orders: Sequence[ChargeOrder], call_nos: Sequence[int], rated: 
     """The calls as they go into the books."""
     levels = rated.levels
     ends = np.cumsum(levels.depths) - 1
-    return [
-        # By position: names cost three times as much, and this is done for every call.
-        BookedCall(
-            order.path[-1],
-            order.started_at,
-            call_no,
-            order.call_id,
-            order.number,
-            order.caller_number,
-            price.prefix,
-            price.destination,
-            order.duration_s,
-            billed_s,
-            units,
-            CallStatus.CHARGED,
-            None,
-            False,
-        )
-        for order, call_no, price, billed_s, units in zip(
-            orders,
-            call_nos,
-            rated.customer_prices,
-            levels.billed_s[ends].tolist(),
-            levels.units[ends].tolist(),
-            strict=True,
-        )
-    ]
+    given, prices = columns_of(orders), columns_of(rated.customer_prices)
+    return rows_of(
+        BookedCall,
+        levels.account_ids[ends].tolist(),
+        given.started_at,
+        call_nos,
+        given.call_id,
+        given.number,
+        given.caller_number,
+        prices.prefix,
+        prices.destination,
+        given.duration_s,
+        levels.billed_s[ends].tolist(),
+        levels.units[ends].tolist(),
+        repeat(CallStatus.CHARGED),
+        repeat(None),
+        repeat(False),
+    )
 
 
 def _shares(account_ids: Int64s, begins: Int64s, pricing: Pricing) -> tuple[Int64s, np.ndarray]:
     """What each level pays of the upper level's price, in 0.0001 %, and whether its list has prices of its own."""
     accounts, account_of_level = np.unique(account_ids, return_inverse=True)
-    tables = [pricing.table_of(account_id) for account_id in accounts.tolist()]
-    shares = int64s([HUNDRED_PERCENT_E4 - table.discount_e4 for table in tables])[account_of_level]
-    has_own_prices = np.array([table.longest_prefix > 0 for table in tables])[account_of_level]
+    list_ids = [pricing.selections[account_id] for account_id in accounts.tolist()]
+    tables = {list_id: pricing.tables[list_id] for list_id in set(list_ids)}
+    share_of = {list_id: HUNDRED_PERCENT_E4 - table.discount_e4 for list_id, table in tables.items()}
+    has_own = {list_id: table.longest_prefix > 0 for list_id, table in tables.items()}
+    shares = int64s([share_of[list_id] for list_id in list_ids])[account_of_level]
+    has_own_prices = np.array([has_own[list_id] for list_id in list_ids])[account_of_level]
     # The operator pays the prices of the deck as they are.
     has_own_prices[begins] = False
     return shares, has_own_prices

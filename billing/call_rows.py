@@ -1,19 +1,20 @@
 """The rows that booked calls come to, made ready before any lock is held. Pure.
 
 Each call has a charge on every level of its path, thousands in a batch, so they are columns of 64-bit numbers here, and
-go to PostgreSQL as the bytes of its binary COPY: less work than handing rows to the driver, for the server as well. The
-rows of one account lie together, as they do in the index.
+go to PostgreSQL as the bytes of its binary COPY. The charges of one account lie together, as they do in the index.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from billing import binary_copy
 from billing.charge_order import BookedCall
+from billing.columns import columns_of
 from billing.rated_order import RatedOrder
 
 Int64s = NDArray[np.int64]
@@ -23,28 +24,19 @@ CHARGE_COLUMNS = (
     *("account_id", "started_at", "call_no", "customer_id"),
     *("amount_units", "price_per_minute_e8", "billed_s"),
 )
-# "COPY", "Binary Format" in PostgreSQL's documentation: a row is the number of its columns, then each column as its
-# length in bytes (-1: null) and its value, big-endian; an instant is microseconds since the year 2000.
-_WIDTHS = (8, 8, 8, 8, 8, 8, 4)
+_CHARGE_WIDTHS = (8, 8, 8, 8, 8, 8, 4)
 _PRICE = CHARGE_COLUMNS.index("price_per_minute_e8")
-_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END = b"\xff\xff"
+_CALL_NUMBERS = ("account_id", "started_at", "call_no", "duration_s", "billed_s", "charged_units", "overdrawn")
+_CALL_WIDTHS = (8, 8, 8, 4, 4, 8, 1)
+_CALL_TEXTS = ("call_id", "number", "caller_number")
+# Of many calls to the same places.
+_CALL_TEXTS_ALIKE = ("prefix", "destination", "status", "unrated_reason")
+CALL_COLUMNS = (*_CALL_NUMBERS, *_CALL_TEXTS, *_CALL_TEXTS_ALIKE)
+# To PostgreSQL an instant is microseconds since the year 2000, and a day is days since then.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS_PER_DAY = 24 * 3600 * 10**6
 _NO_PRICE = -1
-
-
-def _row_type(*, priced: bool) -> np.dtype[np.void]:
-    fields = [("columns", ">i2")]
-    for number, width in enumerate(_WIDTHS):
-        fields.append((f"length{number}", ">i4"))
-        if priced or number != _PRICE:
-            fields.append((f"value{number}", f">i{width}"))
-    return np.dtype(fields)
-
-
-_PRICED, _UNPRICED = _row_type(priced=True), _row_type(priced=False)
 
 
 class Levels(NamedTuple):
@@ -61,23 +53,34 @@ class Levels(NamedTuple):
 
 
 class UsageColumns(NamedTuple):
-    """What is to be added to the usage of accounts on UTC days: parallel columns."""
+    """What is to be added to the usage of accounts on UTC days: parallel columns. A day is days since 2000-01-01."""
 
     account_ids: Sequence[int]
-    days: Sequence[date]
+    days: Sequence[int]
     calls: Sequence[int]
     durations_s: Sequence[int]
     charged_units: Sequence[int]
 
 
+class KeyColumns(NamedTuple):
+    """What is kept of each call's ``callId``: parallel columns. A start is microseconds since 2000-01-01."""
+
+    call_ids: Sequence[str]
+    account_ids: Sequence[int]
+    started_us: Sequence[int]
+    call_nos: Sequence[int]
+
+
 class CallRows(NamedTuple):
     """What is to be written of ``calls``.
 
-    ``charges`` is the content of a binary COPY of `CHARGE_COLUMNS`; ``totals`` is what each account pays for all of
-    it, in ascending id.
+    ``heads`` are the beginnings of the calls' rows (see `copied_calls`). ``charges`` is the content of a binary
+    COPY of `CHARGE_COLUMNS`; ``totals`` is what each account pays for all of it, in ascending id.
     """
 
     calls: Sequence[BookedCall]
+    keys: KeyColumns
+    heads: Sequence[bytes]
     charges: bytes
     usage: UsageColumns
     totals: Mapping[int, int]
@@ -85,6 +88,16 @@ class CallRows(NamedTuple):
     def balance_changes(self) -> dict[int, int]:
         """What is to be added to the balance of each account."""
         return {account_id: -units for account_id, units in self.totals.items()}
+
+
+_NOTHING = CallRows(
+    (),
+    KeyColumns((), (), (), ()),
+    (),
+    binary_copy.BEGIN + binary_copy.END,
+    UsageColumns((), (), (), (), ()),
+    {},
+)
 
 
 def int64s(numbers: Sequence[int]) -> Int64s:
@@ -118,58 +131,73 @@ def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
     Raises: OverflowError: what an account pays for all of them may have more than 64 bits; fewer calls at a time fit.
     """
     if not calls:
-        return CallRows((), _BEGIN + _END, UsageColumns((), (), (), (), ()), {})
+        return _NOTHING
     if len(calls) * max(int(levels.units.max()), 1) > INT64_MAX:
         raise OverflowError("the sum of these charges may not fit")
-    started_us = int64s([(call.started_at - _EPOCH) // _MICROSECOND for call in calls])
+    given = columns_of(calls)
+    keys = KeyColumns(
+        given.call_id,
+        given.account_id,
+        [(started_at - _EPOCH) // _MICROSECOND for started_at in given.started_at],
+        given.call_no,
+    )
+    customer_ids, started_us, call_nos = map(int64s, (keys.account_ids, keys.started_us, keys.call_nos))
+    durations_s = int64s(given.duration_s)
+    heads = binary_copy.number_rows(
+        (
+            *(customer_ids, started_us, call_nos, durations_s),
+            *map(int64s, (given.billed_s, given.charged_units, given.overdrawn)),
+        ),
+        _CALL_WIDTHS,
+        texts=len(_CALL_TEXTS) + len(_CALL_TEXTS_ALIKE),
+    )
     days = started_us // _MICROSECONDS_PER_DAY
     call_of_level = np.repeat(np.arange(len(calls)), levels.depths)
     by_day_and_account = np.lexsort((levels.account_ids, days[call_of_level]))
     call_of_row = call_of_level[by_day_and_account]
     account_ids, units = levels.account_ids[by_day_and_account], levels.units[by_day_and_account]
-    charges = _packed(
+    charges = _charges(
         account_ids,
         started_us[call_of_row],
-        int64s([call.call_no for call in calls])[call_of_row],
-        int64s([call.account_id for call in calls])[call_of_row],
+        call_nos[call_of_row],
+        customer_ids[call_of_row],
         units,
         levels.prices_e8[by_day_and_account],
         levels.billed_s[by_day_and_account],
     )
-    durations_s = int64s([call.duration_s for call in calls])[call_of_row]
-    usage = _usage(account_ids, days[call_of_row], durations_s, units)
-    return CallRows(calls, charges, usage, _totals(usage))
+    usage = _usage(account_ids, days[call_of_row], durations_s[call_of_row], units)
+    return CallRows(calls, keys, binary_copy.one_by_one(heads), charges, usage, _totals(usage))
 
 
-def _packed(*columns: Int64s) -> bytes:
+def copied_calls(rows: CallRows) -> bytes:
+    """The content of a binary COPY of `CALL_COLUMNS`."""
+    given = columns_of(rows.calls)
+    packed = binary_copy.with_texts(
+        rows.heads,
+        [getattr(given, name) for name in _CALL_TEXTS],
+        [getattr(given, name) for name in _CALL_TEXTS_ALIKE],
+    )
+    return b"".join((binary_copy.BEGIN, packed, binary_copy.END))
+
+
+def _charges(*columns: Int64s) -> bytes:
+    """The content of a binary COPY of `CHARGE_COLUMNS`; those without a price come last."""
     priced = columns[_PRICE] != _NO_PRICE
-    packed = [_BEGIN]
-    for row_type, chosen in ((_PRICED, priced), (_UNPRICED, ~priced)):
+    packed = [binary_copy.BEGIN]
+    for chosen, has_price in ((priced, True), (~priced, False)):
         if chosen.any():
-            packed.append(_rows(row_type, [column[chosen] for column in columns]))
-    packed.append(_END)
+            taken = [column[chosen] if has_price or number != _PRICE else None for number, column in enumerate(columns)]
+            packed.append(binary_copy.number_rows(taken, _CHARGE_WIDTHS).tobytes())
+    packed.append(binary_copy.END)
     return b"".join(packed)
-
-
-def _rows(row_type: np.dtype[np.void], columns: Sequence[Int64s]) -> bytes:
-    rows = np.empty(len(columns[0]), row_type)
-    rows["columns"] = len(columns)
-    for number, (column, width) in enumerate(zip(columns, _WIDTHS, strict=True)):
-        value = f"value{number}"
-        is_null = row_type.names is None or value not in row_type.names
-        rows[f"length{number}"] = -1 if is_null else width
-        if not is_null:
-            rows[value] = column
-    return rows.tobytes()
 
 
 def _usage(account_ids: Int64s, days: Int64s, durations_s: Int64s, units: Int64s) -> UsageColumns:
     """Of rows in the order of day and account: one sum for each."""
     begins = np.flatnonzero(np.diff(account_ids, prepend=-1) | np.diff(days, prepend=-1))
-    date_of = {day: _EPOCH.date() + timedelta(days=day) for day in set(days[begins].tolist())}
     return UsageColumns(
         account_ids[begins].tolist(),
-        [date_of[day] for day in days[begins].tolist()],
+        days[begins].tolist(),
         np.diff(begins, append=len(account_ids)).tolist(),
         np.add.reduceat(durations_s, begins).tolist(),
         np.add.reduceat(units, begins).tolist(),
@@ -177,7 +205,9 @@ def _usage(account_ids: Int64s, days: Int64s, durations_s: Int64s, units: Int64s
 
 
 def _totals(usage: UsageColumns) -> dict[int, int]:
+    if usage.days[0] == usage.days[-1]:
+        return dict(zip(usage.account_ids, usage.charged_units, strict=True))
     totals: dict[int, int] = {}
     for account_id, units in zip(usage.account_ids, usage.charged_units, strict=True):
         totals[account_id] = totals.get(account_id, 0) + units
-    return totals if len(set(usage.days)) == 1 else dict(sorted(totals.items()))
+    return dict(sorted(totals.items()))

@@ -1,11 +1,14 @@
 """What is asked of charging, and what it answers."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import repeat
 from typing import NamedTuple
 
+from billing.columns import rows_of
 from billing.errors import InvalidCall, Refusal
-from billing.phone_number import parse_number
+from billing.phone_number import are_plain_digits, parse_number
 
 # A week: no switch keeps a call longer, and with the highest price the charge still fits an amount.
 DURATION_S_MAX = 7 * 24 * 3600
@@ -107,9 +110,57 @@ def parse_order(
     return ChargeOrder(call_id, path, parse_number(number), caller_number, started_at, duration_s, policy, reporter_id)
 
 
+def parse_orders(
+    *,
+    call_ids: Sequence[str],
+    paths: Sequence[tuple[int, ...]],
+    numbers: Sequence[str],
+    caller_numbers: Sequence[str | None],
+    started_at: Sequence[datetime],
+    durations_s: Sequence[int],
+    policy: ChargePolicy,
+    now: datetime,
+    reporter_id: int | None = None,
+) -> list[ChargeOrder] | None:
+    """`parse_order` of many calls, given as columns, in one go.
+
+    None if one of them may be refused, or its number is not plain digits: then each is for `parse_order`.
+    """
+    if not (
+        _are_call_ids(call_ids)
+        and _are_durations(durations_s)
+        and _are_starts(started_at, now)
+        and _are_caller_numbers([text for text in caller_numbers if text is not None])
+        and are_plain_digits(numbers)
+    ):
+        return None
+    return rows_of(
+        ChargeOrder,
+        *(call_ids, paths, numbers, caller_numbers, started_at, durations_s),
+        *(repeat(policy), repeat(reporter_id)),
+    )
+
+
+def _are_call_ids(texts: Sequence[str]) -> bool:
+    lengths = [*map(len, texts)]
+    return min(lengths) > 0 and max(lengths) <= CALL_ID_LENGTH_MAX and "".join(texts).isprintable()
+
+
+def _are_durations(durations_s: Sequence[int]) -> bool:
+    return min(durations_s) >= 0 and max(durations_s) <= DURATION_S_MAX
+
+
+def _are_starts(instants: Sequence[datetime], now: datetime) -> bool:
+    return min(instants) >= _STARTED_AT_MIN and max(instants) <= now + _STARTED_AHEAD_MAX
+
+
+def _are_caller_numbers(texts: Sequence[str]) -> bool:
+    return max(map(len, texts), default=0) <= CALL_ID_LENGTH_MAX and "".join(texts).isprintable()
+
+
 def check_call_id(call_id: str) -> None:
     """Raises: InvalidCall."""
-    if not 0 < len(call_id) <= CALL_ID_LENGTH_MAX or not call_id.isprintable():
+    if not _are_call_ids((call_id,)):
         raise InvalidCall(
             f"A callId is 1 to {CALL_ID_LENGTH_MAX} printable characters, unique for ever.", path=("callId",)
         )
@@ -117,19 +168,19 @@ def check_call_id(call_id: str) -> None:
 
 def check_duration(duration_s: int, *, field: str = "durationSeconds") -> None:
     """Raises: InvalidCall."""
-    if not 0 <= duration_s <= DURATION_S_MAX:
+    if not _are_durations((duration_s,)):
         raise InvalidCall(f"A call lasts 0 to {DURATION_S_MAX} seconds, not {duration_s}.", path=(field,))
 
 
 def check_started_at(started_at: datetime, now: datetime, *, field: str = "startedAt") -> None:
     """Raises: InvalidCall."""
-    if not _STARTED_AT_MIN <= started_at <= now + _STARTED_AHEAD_MAX:
+    if not _are_starts((started_at,), now):
         raise InvalidCall("A call starts in this century, and not in the future.", path=(field,))
 
 
 def check_caller_number(caller_number: str | None) -> None:
     """Raises: InvalidCall."""
-    if caller_number is not None and (len(caller_number) > CALL_ID_LENGTH_MAX or not caller_number.isprintable()):
+    if caller_number is not None and not _are_caller_numbers((caller_number,)):
         raise InvalidCall(
             f"A callerNumber is at most {CALL_ID_LENGTH_MAX} printable characters.", path=("callerNumber",)
         )

@@ -10,8 +10,8 @@ the operator's no longer matters, since whoever else locks a state row locks tha
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, cast
 
 import asyncpg
 
@@ -23,6 +23,7 @@ from billing.call_rows import CallRows, call_rows, rows_of_rated
 from billing.call_store import CallNumbers
 from billing.charge_order import Booked, ChargeOrder, Outcome
 from billing.closed_calls import closed_refusal, find_closed_calls
+from billing.columns import rows_of
 from billing.errors import Refusal
 from billing.hold_order import (
     DEFAULT_HOLD_RULES,
@@ -122,19 +123,18 @@ class ChargingEngine:
         rows = await _rows(orders, call_nos, pricing)
         if rows is None or (self._look_first and not await _all_can_be_booked(connection, rows, pricing)):
             return None
-        call_ids = [call.call_id for call in rows.calls]
         operator_id = await self._operator(connection)
         try:
             async with connection.transaction():
                 await call_store.book(connection, rows, operator_id)
                 epoch = await balances.charge_together(
-                    connection, rows.totals, pricing.selections, call_ids, rows.usage
+                    connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage
                 )
                 if epoch is None or not await self._holds_at(epoch, connection, pricing):
                     raise _InTheWay
         except (_InTheWay, asyncpg.UniqueViolationError):
             return None
-        return [Booked(call, duplicate=False) for call in rows.calls]
+        return cast("list[Answer]", rows_of(Booked, rows.calls, repeat(False)))
 
     async def _early_pricing(self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]) -> Pricing:
         """The lists that the accounts of these orders had lately."""
@@ -142,7 +142,7 @@ class ChargingEngine:
             self._selections = {}
         # This one, also if another batch begins anew meanwhile.
         known = self._selections
-        account_ids = set(chain.from_iterable(order.path for order in orders))
+        account_ids = set(chain.from_iterable([order.path for order in orders]))
         unknown = account_ids - known.keys()
         if unknown:
             known.update(await balances.selected_lists(connection, unknown))
@@ -250,7 +250,7 @@ async def _all_can_be_booked(connection: "asyncpg.Connection[Any]", rows: CallRo
     """Whether nothing seems to stand in the way of these calls, with nothing locked."""
     if not await balances.all_stand(connection, rows.totals, pricing.selections):
         return False
-    return not await call_store.anything_known(connection, [call.call_id for call in rows.calls])
+    return not await call_store.anything_known(connection, rows.keys.call_ids)
 
 
 def _only_finished_calls(orders: Sequence[Order]) -> list[ChargeOrder]:

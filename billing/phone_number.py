@@ -1,6 +1,7 @@
 """Telephone numbers as rating needs them: E.164 digits."""
 
 import re
+from collections.abc import Sequence
 
 from billing.errors import InvalidNumber
 
@@ -17,7 +18,7 @@ def parse_number(text: str) -> str:
         InvalidNumber: anything else is in it, or it has no digit or more than 15 (ITU-T E.164); or a trunk zero in
             parentheses, ``+43 (0) 664 ...``, which is no digit of the number.
     """
-    if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX and not text.startswith("00"):
+    if are_plain_digits((text,)):
         return text
     if "(0)" in text.replace(" ", ""):
         raise InvalidNumber(text)
@@ -29,3 +30,15 @@ def parse_number(text: str) -> str:
     if not _DIGITS.fullmatch(digits):
         raise InvalidNumber(text)
     return digits
+
+
+def are_plain_digits(texts: Sequence[str]) -> bool:
+    """Whether each of these, at least one, is what `parse_number` makes of it."""
+    digits = "".join(texts)
+    return (
+        digits.isascii()
+        and digits.isdigit()
+        and all(texts)
+        and max(map(len, texts)) <= NUMBER_DIGITS_MAX
+        and "00" not in {text[:2] for text in texts}
+    )

@@ -12,14 +12,16 @@ UPDATE usage_days AS usage
 SET calls = usage.calls + more.calls,
     duration_s = usage.duration_s + more.duration_s,
     charged_units = usage.charged_units + more.charged_units
-FROM unnest(${0}::bigint[], ${1}::date[], ${2}::bigint[], ${3}::bigint[], ${4}::bigint[])
+FROM unnest(${0}::bigint[], ${1}::int[], ${2}::bigint[], ${3}::bigint[], ${4}::bigint[])
      AS more (account_id, day, calls, duration_s, charged_units)
-WHERE usage.account_id = more.account_id AND usage.day = more.day
+WHERE usage.account_id = more.account_id AND usage.day = date '2000-01-01' + more.day
 """
 
 _BEGIN = """
 INSERT INTO usage_days (account_id, day, calls, duration_s, charged_units)
-SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[])
+SELECT account_id, date '2000-01-01' + day, calls, duration_s, charged_units
+FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+     AS more (account_id, day, calls, duration_s, charged_units)
 ON CONFLICT (account_id, day) DO NOTHING
 """
 

@@ -71,7 +71,7 @@ def database_url(text: str) -> URL:
 class Database:
     """One process's way to the database."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, charging_pool_size: int = 2) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, charging_pool_size: int = 3) -> None:
         self.url = database_url(url)
         self._engine = self._create_engine(pool_size)
         self._charging = self._driver_connections(charging_pool_size, _CHARGING_SETTINGS)

@@ -62,8 +62,9 @@ class AccountDirectory:
     async def by_username(self, usernames: Iterable[str]) -> dict[str, AccountRef]:
         """The accounts of these full usernames in any case, by the text asked for; unknown ones are left out."""
         wanted = set(usernames)
-        found = {name: self._by_username[name] for name in wanted if name in self._by_username}
-        missing = [name for name in wanted if name not in found and is_storable(name)]
+        known = self._by_username
+        found = {name: account for name in wanted if (account := known.get(name)) is not None}
+        missing = [name for name in wanted - found.keys() if is_storable(name)]
         if missing:
             async with self._db.read() as connection:
                 rows = (await connection.execute(_BY_USERNAME, {"keys": missing})).all()

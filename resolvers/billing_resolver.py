@@ -1,13 +1,14 @@
 """The billing resolver: charges calls of accounts that the viewer may see, along their whole paths."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
-from billing.charge_order import Booked, ChargeOrder, ChargePolicy, Outcome, parse_order
+from billing.charge_order import Booked, ChargeOrder, ChargePolicy, Outcome, parse_order, parse_orders
+from billing.columns import columns_of
 from billing.errors import Refusal
-from resolvers.access import Viewer
-from resolvers.call_orders import paths_of, submit
+from resolvers.access import AccountPath, Viewer
+from resolvers.call_orders import paths_of, require_few, submit
 from resolvers.context import RequestContext
 
 
@@ -30,8 +31,12 @@ async def charge_calls(
 
     Raises: BadUserInput: more than 1,000 calls.
     """
+    require_few(requests)
     path_of = await paths_of(context, viewer, requests)
     now = datetime.now(UTC)
+    orders = _orders_together(requests, path_of, policy, now, viewer.account_id) if len(requests) > 1 else None
+    if orders is not None:
+        return await context.services.charging.charge(orders)
 
     def order_of(request: CallRequest) -> ChargeOrder:
         return parse_order(
@@ -47,6 +52,32 @@ async def charge_calls(
         )
 
     return cast("list[Outcome]", await submit(context, requests, order_of))
+
+
+def _orders_together(
+    requests: Sequence[CallRequest],
+    path_of: Callable[[CallRequest], AccountPath],
+    policy: ChargePolicy,
+    now: datetime,
+    reporter_id: int,
+) -> list[ChargeOrder] | None:
+    """The orders of many requests; None where one of them may be refused, so that each has to be looked at."""
+    try:
+        paths = [path_of(request) for request in requests]
+    except Refusal:
+        return None
+    given = columns_of(requests)
+    return parse_orders(
+        call_ids=given.call_id,
+        paths=paths,
+        numbers=given.number,
+        caller_numbers=given.caller_number,
+        started_at=given.started_at,
+        durations_s=given.duration_s,
+        policy=policy,
+        now=now,
+        reporter_id=reporter_id,
+    )
 
 
 async def charge_call(context: RequestContext, viewer: Viewer, request: CallRequest, policy: ChargePolicy) -> Booked:

@@ -25,6 +25,12 @@ Request = TypeVar("Request")
 Named = TypeVar("Named", bound=NamesAccount)
 
 
+def require_few(requests: Sequence[object]) -> None:
+    """Raises: BadUserInput: more than 1,000 requests."""
+    if len(requests) > CALLS_MAX:
+        raise BadUserInput(f"A request carries at most {CALLS_MAX} calls, not {len(requests)}.")
+
+
 async def submit(
     context: RequestContext, requests: Sequence[Request], order_of: Callable[[Request], Order]
 ) -> list[Answer]:
@@ -33,8 +39,7 @@ async def submit(
     ``order_of`` raises a `Refusal` for a request that cannot be an order; it becomes that request's answer. Raises:
     BadUserInput: more than 1,000 requests.
     """
-    if len(requests) > CALLS_MAX:
-        raise BadUserInput(f"A request carries at most {CALLS_MAX} calls, not {len(requests)}.")
+    require_few(requests)
     answers: list[Answer | None] = []
     orders: list[Order] = []
     for request in requests:

@@ -1,6 +1,6 @@
 """A batch rated together, against the same calls rated one by one; and the rows that both come to."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from struct import unpack
 
 import pytest
@@ -153,7 +153,7 @@ def test_charges_are_rows_of_binary_copy_with_those_of_an_account_together() -> 
     ]
     assert rows.usage == (
         [OPERATOR, GOOD, KEYTYH] * 2,
-        [date(2026, 1, 1)] * 3 + [date(2026, 1, 2)] * 3,
+        [days] * 3 + [days + 1] * 3,
         [1] * 6,
         [60] * 6,
         [10000, 9000, 8100] * 2,

@@ -25,8 +25,8 @@ NAME = "charging"
 
 BASELINE = "pgbench, one transaction a call"
 _PGBENCH_CLIENTS = (8, 16, 32)
-_BATCH = 1000
-_BATCHES_AT_ONCE = 2
+_ORDERS_EACH = 1000
+_CALLERS = 12
 # A quick run does this part of the work.
 _QUICK_SHARE = 20
 
@@ -81,12 +81,12 @@ def _ways(place: Place, load: CallLoad, meter: CpuMeter, address: str, batcher: 
     http = _OverHttp(address, load, meter)
     pgbench = Pgbench(place.url, place.folder)
     return [
-        http.charge_calls(100 // share, calls_each=1000, in_flight=4),
+        http.charge_calls(200 // share, calls_each=1000, in_flight=16),
         http.charge_calls(400 // share, calls_each=100, in_flight=16),
         http.charge_calls(10_000 // share, calls_each=1, in_flight=256),
         http.charge_call(10_000 // share, in_flight=256),
         http.charge_call(1_000 // share, in_flight=1),
-        in_process(batcher, load, meter, 100 // share),
+        in_process(batcher, load, meter, 200 // share),
         *(one_transaction_a_call(pgbench, meter, clients, 1 if options.quick else 5) for clients in _PGBENCH_CLIENTS),
     ]
 
@@ -148,8 +148,8 @@ class _OverHttp:
         return Way(name, measure)
 
 
-def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, batches: int) -> Way:
-    """The engine without HTTP: batches of 1,000 orders, two at once."""
+def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, times: int) -> Way:
+    """The engine without HTTP: so many times 1,000 orders, by twelve callers who wait for their answers."""
 
     async def charge_some(waiting: list[list[ChargeOrder]]) -> None:
         while waiting:
@@ -159,13 +159,13 @@ def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, batches: int) 
                     raise RuntimeError(f"refused: {outcome!r}")
 
     async def measure() -> Measured:
-        waiting = [load.orders(_BATCH) for _ in range(batches)]
+        waiting = [load.orders(_ORDERS_EACH) for _ in range(times)]
         meter.start()
         begun_at = perf_counter()
-        await asyncio.gather(*(charge_some(waiting) for _ in range(_BATCHES_AT_ONCE)))
-        return Measured(batches * _BATCH, perf_counter() - begun_at, meter.taken_s())
+        await asyncio.gather(*(charge_some(waiting) for _ in range(_CALLERS)))
+        return Measured(times * _ORDERS_EACH, perf_counter() - begun_at, meter.taken_s())
 
-    return Way(f"engine in process, batches of {_BATCH:,}", measure)
+    return Way(f"engine in process, {_ORDERS_EACH:,} a time, {_CALLERS} in flight", measure)
 
 
 def one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seconds: int) -> Way:

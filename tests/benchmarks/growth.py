@@ -13,9 +13,9 @@ from tests.benchmarks.tree import CHILDREN_BY_LEVEL
 
 NAME = "growth"
 
-_BATCHES = 60
-_BATCH = 1000
-_FILLING_AT_ONCE = 4
+_TIMES = 60
+_ORDERS_EACH = 1000
+_FILLING_AT_ONCE = 12
 _QUICK_SHARE = 30
 # 10,000 customers each, but where the operator itself calls.
 _CHILDREN_BY_PATH_LENGTH = {1: (), 3: (100, 100), 5: CHILDREN_BY_LEVEL, 10: (1, 1, 1, 1, 1, *CHILDREN_BY_LEVEL)}
@@ -47,7 +47,7 @@ async def run(options: Options) -> Report:
         _NOTES,
         alarms,
         {
-            "rounds": f"{_rounds(options)}, medians; seed {options.seed}; batches of {_BATCH:,}, two at once",
+            "rounds": f"{_rounds(options)}, medians; seed {options.seed}; {_ORDERS_EACH:,} a time, 12 in flight",
             "audit": "NOT CLEAN" if alarms else "clean",
         },
     )
@@ -60,20 +60,20 @@ def _rounds(options: Options) -> int:
 async def _measure(
     options: Options, rows: list[Row], name: str, children: Sequence[int], stored: Sequence[int]
 ) -> list[str]:
-    batches = _BATCHES // _QUICK_SHARE if options.quick else _BATCHES
+    times = _TIMES // _QUICK_SHARE if options.quick else _TIMES
     async with place_with_tree(options.seed, children) as place:
         async with batcher_on(place.url) as batcher:
             meter = CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
             load = CallLoad(place.tree, options.seed)
-            way = in_process(batcher, load, meter, batches)
+            way = in_process(batcher, load, meter, times)
             await way.measure()
-            charged = batches * _BATCH
+            charged = times * _ORDERS_EACH
             for count in (0, *stored):
                 while charged < count:
-                    await asyncio.gather(*[batcher.charge(load.orders(_BATCH)) for _ in range(_FILLING_AT_ONCE)])
-                    charged += _BATCH * _FILLING_AT_ONCE
+                    await asyncio.gather(*[batcher.charge(load.orders(_ORDERS_EACH)) for _ in range(_FILLING_AT_ONCE)])
+                    charged += _ORDERS_EACH * _FILLING_AT_ONCE
                 rounds = [await way.measure() for _ in range(_rounds(options))]
-                charged += len(rounds) * batches * _BATCH
+                charged += len(rounds) * times * _ORDERS_EACH
                 behind = f", {count:,} calls stored" if count else ""
                 rows.append(_row(Way(f"{name}{behind}", way.measure, rounds)))
         return await place.alarms()

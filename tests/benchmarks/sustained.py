@@ -17,7 +17,7 @@ NAME = "sustained"
 
 _SECONDS = 60
 _CALLS_EACH = 1000
-_IN_FLIGHT = 8
+_IN_FLIGHT = 16
 _WARM_UP_REQUESTS = 60
 # The bodies are made before the clock starts: so many times what the warm-up would need.
 _REQUESTS_ENOUGH = 2
