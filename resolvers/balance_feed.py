@@ -197,6 +197,8 @@ class BalanceFeed:
         for state in states:
             account_id = state.account.id
             self._watchers.hand_out(state, joining=joining.get(account_id, ()), changed=account_id in causes)
+            # It refers to the state: a circle which nobody but the garbage collector would end.
+            state.shown = None
 
     async def _watched(
         self, connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]

@@ -10,7 +10,7 @@ more (an account's customers, its parent), and where anything goes wrong, the ev
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -200,7 +200,10 @@ def _completed(type_: GraphQLOutputType) -> Callable[[Any], Any]:
     if is_enum_type(type_):
         return cache(type_.coerce_output_value)
     if is_leaf_type(type_):
-        return type_.coerce_output_value
+        # All states of one read were read at one instant.
+        return (
+            lru_cache(maxsize=1)(type_.coerce_output_value) if type_.name == "DateTime" else type_.coerce_output_value
+        )
     if is_list_type(type_) and is_non_null_type(type_.of_type):
         item = _completed(type_.of_type.of_type)
         return lambda values: [item(value) for value in values]

@@ -15,6 +15,8 @@ SHUTDOWN_WAIT_S = 3
 # Longer than clients and balancers keep an idle connection, so that it is they who close it: a request that meets a
 # closing connection is lost, and a client may not send a mutation twice by itself.
 KEEP_ALIVE_S = 75
+# A ping and its pong cost what an event does, for each of thousands who watch; proxies cut what rests for a minute.
+_PING_EVERY_S = 45
 
 
 class ListenError(Exception):
@@ -83,6 +85,7 @@ async def serve_http(
         ws=PushingWebSocket,
         # Compression keeps some 300 KB for each connection, and there are thousands; events are short.
         ws_per_message_deflate=False,
+        ws_ping_interval=_PING_EVERY_S,
         lifespan="on",
         log_config=None,
         access_log=False,
