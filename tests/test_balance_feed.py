@@ -1,6 +1,8 @@
 """The balance feed alone, on the database: what a watcher is told, and when it is told no more."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -520,3 +522,36 @@ async def test_without_a_database_a_watcher_is_told_that_it_is_away(
                 with pytest.raises(TimeoutError):
                     await anext(watcher)
     await nowhere.close()
+
+
+class Shown:
+    """What is made of a state to show it: the two refer to each other."""
+
+    def __init__(self, state: BalanceState) -> None:
+        self.state = state
+
+
+async def test_what_was_made_of_a_state_needs_no_garbage_collector(
+    db: Database, tree: Tree, feed: BalanceFeed
+) -> None:
+    shown: list[weakref.ref[Shown]] = []
+
+    def tell(state: BalanceState) -> bool:
+        state.shown = Shown(state)
+        shown.append(weakref.ref(state.shown))
+        return True
+
+    async with feed.watch([tree.keytyh], token_id=None, tell=tell) as watcher:
+        await told(watcher)
+        reading = asyncio.ensure_future(anext(watcher))
+        await asyncio.sleep(0)
+        gc.disable()
+        try:
+            await credit(db, tree.keytyh)
+            await credit(db, tree.keytyh)
+            async with asyncio.timeout(5):
+                while not shown or shown[-1]() is not None:
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+        reading.cancel()
