@@ -27,6 +27,10 @@ _TRANSIENT = (
 )
 _ATTEMPTS_MAX = 3
 
+# A batch begins beside another one where so many wait. Fewer would mostly wait for the operator's row, and many small
+# transactions cost more than one that has gathered them.
+_ORDERS_BESIDE_MIN = 500
+
 # The database, not an order, is at fault: dividing the batch would only ask it again.
 _UNREACHABLE = (
     *_TRANSIENT,
@@ -55,9 +59,9 @@ class _Group:
 class Batcher:
     """Gathers orders of many requests into batches. One per process.
 
-    ``batches_at_once`` 3 lets one batch be rated and another write its history while a third is behind the operator's
-    row, which every call touches; more would only queue there. A large batch writes less for each call: those of one
-    account lie together, and the accounts at the top change once.
+    Where much waits, ``batches_at_once`` 3 lets one batch be rated and another write its history while a third is
+    behind the operator's row, which every call touches; more would only queue there. A large batch writes less for
+    each call: those of one account lie together, and the accounts at the top change once.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Batcher:
         self._batch_orders = batch_orders
         self._batches_at_once = batches_at_once
         self._waiting: deque[_Group] = deque()
+        self._waiting_orders = 0
         self._workers: set[asyncio.Task[None]] = set()
 
     async def charge(self, orders: Sequence[ChargeOrder]) -> list[Outcome]:
@@ -84,7 +89,10 @@ class Batcher:
             return []
         group = _Group(orders, asyncio.get_running_loop().create_future())
         self._waiting.append(group)
-        if len(self._workers) < self._batches_at_once:
+        self._waiting_orders += len(orders)
+        if not self._workers or (
+            len(self._workers) < self._batches_at_once and self._waiting_orders >= _ORDERS_BESIDE_MIN
+        ):
             self._workers.add(asyncio.create_task(self._work()))
         return await group.answer
 
@@ -132,6 +140,7 @@ class Batcher:
             group = self._waiting.popleft()
             size += len(group.orders)
             batch.append(group)
+        self._waiting_orders -= size
         return batch
 
     async def _charge_batch(self, batch: Sequence[_Group]) -> None:

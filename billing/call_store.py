@@ -10,10 +10,10 @@ from billing.call_rows import CALL_COLUMNS, CHARGE_COLUMNS, CallRows, copied_cal
 from billing.charge_order import BookedCall
 from models.tables import CALL_NO_BLOCK
 
-_CALL_COLUMNS = list(BookedCall._fields)
+_BOOKED_COLUMNS = list(BookedCall._fields)
 
 _FIND = f"""
-SELECT {", ".join(f"calls.{column}" for column in _CALL_COLUMNS)}
+SELECT {", ".join(f"calls.{column}" for column in _BOOKED_COLUMNS)}
 FROM call_keys JOIN calls USING (account_id, started_at, call_no)
 WHERE call_keys.call_id = ANY($1::text[])
 """  # noqa: S608 - the columns are the fields of BookedCall
@@ -46,9 +46,9 @@ _COLUMN_TYPES = (
 _WRITE_LOCK_AND_CLAIM = f"""
 WITH call AS (
     SELECT * FROM unnest({", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_COLUMN_TYPES, 2))})
-                  AS call ({", ".join(_CALL_COLUMNS)})
+                  AS call ({", ".join(_BOOKED_COLUMNS)})
 ),
-written AS (INSERT INTO calls ({", ".join(_CALL_COLUMNS)}) SELECT * FROM call)
+written AS (INSERT INTO calls ({", ".join(_BOOKED_COLUMNS)}) SELECT * FROM call)
 INSERT INTO call_keys (call_id, account_id, started_at, call_no)
 SELECT call.call_id, call.account_id, call.started_at, call.call_no FROM {_LOCKED_OPERATOR} CROSS JOIN call
 """  # noqa: S608 - constants

@@ -63,9 +63,8 @@ def _example(decimals: int) -> str:
 
 
 def _format(value: int, *, decimals: int) -> str:
-    scale = 10**decimals
-    whole, fraction = divmod(abs(value), scale)
-    return f"{'-' if value < 0 else ''}{whole}.{fraction:0{decimals}d}"
+    digits = str(abs(value)).zfill(decimals + 1)
+    return f"{'-' if value < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 parse_money = partial(_parse, decimals=MONEY_DECIMALS, low=-MONEY_UNITS_MAX, high=MONEY_UNITS_MAX, what="An amount")

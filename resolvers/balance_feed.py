@@ -204,23 +204,24 @@ class BalanceFeed:
         self, connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]
     ) -> dict[int, AccountRef]:
         """Those of the accounts that are named, or in a watched subtree."""
+        watchers = self._watchers
         accounts: dict[int, AccountRef] = {}
         unknown: list[int] = []
         for account_id in account_ids:
-            account = self._watchers.named(account_id) or self._directory.known(account_id)
+            account = watchers.named(account_id)
+            if account is None and watchers.has_subtrees:
+                account = self._directory.known(account_id)
+                if account is None:
+                    unknown.append(account_id)
+                elif not watchers.covers(account.path):
+                    account = None
             if account is not None:
                 accounts[account_id] = account
-            elif self._watchers.has_subtrees:
-                unknown.append(account_id)
         if unknown:
             found = await read_refs(connection, unknown)
             self._directory.remember(found)
-            accounts.update((account.id, account) for account in found)
-        return {
-            account_id: account
-            for account_id, account in accounts.items()
-            if self._watchers.named(account_id) is not None or self._watchers.covers(account.path)
-        }
+            accounts.update((account.id, account) for account in found if watchers.covers(account.path))
+        return accounts
 
     async def _scan_next(self, connection: "asyncpg.Connection[Any]") -> None:
         """The next part of one subtree, in turn: changes wait for one short statement, however many scans run."""

@@ -531,14 +531,12 @@ class Shown:
         self.state = state
 
 
-async def test_what_was_made_of_a_state_needs_no_garbage_collector(
-    db: Database, tree: Tree, feed: BalanceFeed
-) -> None:
-    shown: list[weakref.ref[Shown]] = []
+async def test_what_was_made_of_a_state_needs_no_garbage_collector(db: Database, tree: Tree, feed: BalanceFeed) -> None:
+    gone = asyncio.Event()
 
     def tell(state: BalanceState) -> bool:
         state.shown = Shown(state)
-        shown.append(weakref.ref(state.shown))
+        weakref.finalize(state.shown, gone.set)
         return True
 
     async with feed.watch([tree.keytyh], token_id=None, tell=tell) as watcher:
@@ -548,10 +546,8 @@ async def test_what_was_made_of_a_state_needs_no_garbage_collector(
         gc.disable()
         try:
             await credit(db, tree.keytyh)
-            await credit(db, tree.keytyh)
             async with asyncio.timeout(5):
-                while not shown or shown[-1]() is not None:
-                    await asyncio.sleep(0.01)
+                await gone.wait()
         finally:
             gc.enable()
         reading.cancel()

@@ -25,6 +25,8 @@ _STORED_CALLS = (1_000_000, 10_000_000)
 _NOTES = (
     "Where the operator itself calls there is one account, so nothing is spread over many rows.",
     "Stored calls were charged by the product itself just before, with ids that grow; they are all in memory.",
+    "Among a million customers two levels of a path are accounts that hardly another call of its batch has; of 10,000, "
+    "one: that many more rows to change.",
     "A longer path has a charge, a balance and a usage figure more on each level: that much it must cost.",
     "CPU is processor time in milliseconds for each 1,000 calls; `engine` is this process with its rating.",
 )
