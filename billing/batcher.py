@@ -27,10 +27,6 @@ _TRANSIENT = (
 )
 _ATTEMPTS_MAX = 3
 
-# A batch begins beside another one where so many wait. Fewer would mostly wait for the operator's row, and many small
-# transactions cost more than one that has gathered them.
-_ORDERS_BESIDE_MIN = 500
-
 # The database, not an order, is at fault: dividing the batch would only ask it again.
 _UNREACHABLE = (
     *_TRANSIENT,
@@ -61,16 +57,25 @@ class Batcher:
 
     Where much waits, ``batches_at_once`` 3 lets one batch be rated and another write its history while a third is
     behind the operator's row, which every call touches; more would only queue there. A large batch writes less for
-    each call: those of one account lie together, and the accounts at the top change once.
+    each call: those of one account lie together, and the accounts at the top change once. A batch begins beside another
+    one where ``orders_beside`` wait: fewer would mostly wait for the operator's row, and many small transactions cost
+    more than one that has gathered them.
     """
 
     def __init__(
-        self, database: Database, engine: ChargingEngine, *, batch_orders: int = 4000, batches_at_once: int = 3
+        self,
+        database: Database,
+        engine: ChargingEngine,
+        *,
+        batch_orders: int = 4000,
+        batches_at_once: int = 3,
+        orders_beside: int = 500,
     ) -> None:
         self._database = database
         self._engine = engine
         self._batch_orders = batch_orders
         self._batches_at_once = batches_at_once
+        self._orders_beside = orders_beside
         self._waiting: deque[_Group] = deque()
         self._waiting_orders = 0
         self._workers: set[asyncio.Task[None]] = set()
@@ -91,7 +96,7 @@ class Batcher:
         self._waiting.append(group)
         self._waiting_orders += len(orders)
         if not self._workers or (
-            len(self._workers) < self._batches_at_once and self._waiting_orders >= _ORDERS_BESIDE_MIN
+            len(self._workers) < self._batches_at_once and self._waiting_orders >= self._orders_beside
         ):
             self._workers.add(asyncio.create_task(self._work()))
         return await group.answer

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every IPv4 address.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     workers: int = Field(
-        1, ge=1, le=64, description="Server processes on the one port; each takes up to 15 connections to the database."
+        1, ge=1, le=64, description="Server processes on the one port; each takes up to 25 connections to the database."
     )
     operator_username: str = Field("operator", description="Username of the operator that the first start makes.")
     operator_password: SecretStr | None = Field(

@@ -195,9 +195,13 @@ async def test_a_poisonous_call_fails_alone_in_a_batch_of_many_callers(
     assert await tree.balances() == ["-0.87000", "98.26000", "6.81000"]
 
 
-@pytest.mark.parametrize("batches_at_once", [1, 2])
-async def test_a_lone_call_is_answered_at_once_many_times_in_a_row(db: Database, batches_at_once: int) -> None:
-    async with charging_world(db, batches_at_once=batches_at_once) as world:
+# One batch after the other, as many beside each other as can be, and as it is served.
+BATCHING = pytest.mark.parametrize("batching", [{"batches_at_once": 1}, {"orders_beside": 1}, {}])
+
+
+@BATCHING
+async def test_a_lone_call_is_answered_at_once_many_times_in_a_row(db: Database, batching: dict[str, int]) -> None:
+    async with charging_world(db, **batching) as world:
         await world.set_base_rates(rate("43", "0.01"))
         customer = await world.customer("keytyh", of=world.operator, credit="100")
         async with asyncio.timeout(PATIENCE_S):
@@ -209,9 +213,9 @@ async def test_a_lone_call_is_answered_at_once_many_times_in_a_row(db: Database,
         assert await world.balances(customer) == ["97.00000"]
 
 
-@pytest.mark.parametrize("batches_at_once", [1, 2])
-async def test_callers_that_come_at_any_moment_are_all_answered(db: Database, batches_at_once: int) -> None:
-    async with charging_world(db, batches_at_once=batches_at_once, batch_orders=3) as world:
+@BATCHING
+async def test_callers_that_come_at_any_moment_are_all_answered(db: Database, batching: dict[str, int]) -> None:
+    async with charging_world(db, **batching, batch_orders=3) as world:
         await world.set_base_rates(rate("43", "0.01"))
         customer = await world.customer("keytyh", of=world.operator, credit="100")
 
