@@ -45,19 +45,14 @@ def _row_type(widths: tuple[int, ...], are_null: tuple[bool, ...]) -> np.dtype[n
     return np.dtype(fields)
 
 
-def one_by_one(rows: NDArray[np.void]) -> list[bytes]:
-    """The bytes of each row."""
-    each: list[bytes] = rows.view(f"V{rows.dtype.itemsize}").tolist()
-    return each
-
-
 def with_texts(
-    heads: Sequence[bytes], various: Sequence[Sequence[str | None]], alike: Sequence[Sequence[str | None]]
+    numbers: NDArray[np.void], various: Sequence[Sequence[str | None]], alike: Sequence[Sequence[str | None]]
 ) -> bytes:
-    """Rows of numbers one by one, each with its texts (None: null) behind it.
+    """Rows of numbers, each with its texts (None: null) behind it.
 
     Those of ``alike`` come last: taken together, the same texts come again and again, and are remembered.
     """
+    heads = numbers.view(f"V{numbers.dtype.itemsize}").tolist()
     tails = map(_texts, zip(*alike, strict=True))
     return b"".join(chain.from_iterable(zip(heads, *(map(_text, texts) for texts in various), tails, strict=True)))
 

@@ -74,13 +74,12 @@ class KeyColumns(NamedTuple):
 class CallRows(NamedTuple):
     """What is to be written of ``calls``.
 
-    ``heads`` are the beginnings of the calls' rows (see `copied_calls`). ``charges`` is the content of a binary
-    COPY of `CHARGE_COLUMNS`; ``totals`` is what each account pays for all of it, in ascending id.
+    ``charges`` is the content of a binary COPY of `CHARGE_COLUMNS`; ``totals`` is what each account pays for all of
+    it, in ascending id.
     """
 
     calls: Sequence[BookedCall]
     keys: KeyColumns
-    heads: Sequence[bytes]
     charges: bytes
     usage: UsageColumns
     totals: Mapping[int, int]
@@ -93,7 +92,6 @@ class CallRows(NamedTuple):
 _NOTHING = CallRows(
     (),
     KeyColumns((), (), (), ()),
-    (),
     binary_copy.BEGIN + binary_copy.END,
     UsageColumns((), (), (), (), ()),
     {},
@@ -142,15 +140,6 @@ def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
         given.call_no,
     )
     customer_ids, started_us, call_nos = map(int64s, (keys.account_ids, keys.started_us, keys.call_nos))
-    durations_s = int64s(given.duration_s)
-    heads = binary_copy.number_rows(
-        (
-            *(customer_ids, started_us, call_nos, durations_s),
-            *map(int64s, (given.billed_s, given.charged_units, given.overdrawn)),
-        ),
-        _CALL_WIDTHS,
-        texts=len(_CALL_TEXTS) + len(_CALL_TEXTS_ALIKE),
-    )
     days = started_us // _MICROSECONDS_PER_DAY
     call_of_level = np.repeat(np.arange(len(calls)), levels.depths)
     by_day_and_account = np.lexsort((levels.account_ids, days[call_of_level]))
@@ -165,15 +154,20 @@ def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
         levels.prices_e8[by_day_and_account],
         levels.billed_s[by_day_and_account],
     )
-    usage = _usage(account_ids, days[call_of_row], durations_s[call_of_row], units)
-    return CallRows(calls, keys, binary_copy.one_by_one(heads), charges, usage, _totals(usage))
+    usage = _usage(account_ids, days[call_of_row], int64s(given.duration_s)[call_of_row], units)
+    return CallRows(calls, keys, charges, usage, _totals(usage))
 
 
 def copied_calls(rows: CallRows) -> bytes:
     """The content of a binary COPY of `CALL_COLUMNS`."""
-    given = columns_of(rows.calls)
+    given = columns_of(rows.calls)._replace(started_at=rows.keys.started_us)
+    numbers = binary_copy.number_rows(
+        [int64s(getattr(given, name)) for name in _CALL_NUMBERS],
+        _CALL_WIDTHS,
+        texts=len(_CALL_TEXTS) + len(_CALL_TEXTS_ALIKE),
+    )
     packed = binary_copy.with_texts(
-        rows.heads,
+        numbers,
         [getattr(given, name) for name in _CALL_TEXTS],
         [getattr(given, name) for name in _CALL_TEXTS_ALIKE],
     )

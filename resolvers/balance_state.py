@@ -103,14 +103,11 @@ async def read_states(
 ) -> list[BalanceState]:
     """How these accounts stand now, in one statement; without a cause in ``causes`` it is PRESENT."""
     rows = await connection.fetch(_STATES, list(accounts), timeout=_TIMEOUT_S)
-    if not rows:
-        return []
-    at = rows[0]["at"]
     return [
         BalanceState(
             accounts[account_id], balance, held, limit, version, at, causes.get(account_id, _PRESENT), load_row
         )
-        for account_id, balance, held, limit, version, _ in rows
+        for account_id, balance, held, limit, version, at in rows
     ]
 
 

@@ -25,8 +25,8 @@ NAME = "charging"
 
 BASELINE = "pgbench, one transaction a call"
 _PGBENCH_CLIENTS = (8, 16, 32)
-_ORDERS_EACH = 1000
-_CALLERS = 12
+ORDERS_EACH = 1000
+CALLERS = 12
 # A quick run does this part of the work.
 _QUICK_SHARE = 20
 
@@ -149,7 +149,7 @@ class _OverHttp:
 
 
 def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, times: int) -> Way:
-    """The engine without HTTP: so many times 1,000 orders, by twelve callers who wait for their answers."""
+    """The engine without HTTP: so many times `ORDERS_EACH`, by `CALLERS` who wait for their answers."""
 
     async def charge_some(waiting: list[list[ChargeOrder]]) -> None:
         while waiting:
@@ -159,13 +159,13 @@ def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, times: int) ->
                     raise RuntimeError(f"refused: {outcome!r}")
 
     async def measure() -> Measured:
-        waiting = [load.orders(_ORDERS_EACH) for _ in range(times)]
+        waiting = [load.orders(ORDERS_EACH) for _ in range(times)]
         meter.start()
         begun_at = perf_counter()
-        await asyncio.gather(*(charge_some(waiting) for _ in range(_CALLERS)))
-        return Measured(times * _ORDERS_EACH, perf_counter() - begun_at, meter.taken_s())
+        await asyncio.gather(*(charge_some(waiting) for _ in range(CALLERS)))
+        return Measured(times * ORDERS_EACH, perf_counter() - begun_at, meter.taken_s())
 
-    return Way(f"engine in process, {_ORDERS_EACH:,} a time, {_CALLERS} in flight", measure)
+    return Way(f"engine in process, {ORDERS_EACH:,} a time, {CALLERS} in flight", measure)
 
 
 def one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seconds: int) -> Way:

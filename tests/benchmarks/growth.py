@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from tests.benchmarks.charging import batcher_on, in_process
+from tests.benchmarks.charging import CALLERS, ORDERS_EACH, batcher_on, in_process
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client
 from tests.benchmarks.place import place_with_tree
@@ -14,8 +14,6 @@ from tests.benchmarks.tree import CHILDREN_BY_LEVEL
 NAME = "growth"
 
 _TIMES = 60
-_ORDERS_EACH = 1000
-_FILLING_AT_ONCE = 12
 _QUICK_SHARE = 30
 # 10,000 customers each, but where the operator itself calls.
 _CHILDREN_BY_PATH_LENGTH = {1: (), 3: (100, 100), 5: CHILDREN_BY_LEVEL, 10: (1, 1, 1, 1, 1, *CHILDREN_BY_LEVEL)}
@@ -49,7 +47,7 @@ async def run(options: Options) -> Report:
         _NOTES,
         alarms,
         {
-            "rounds": f"{_rounds(options)}, medians; seed {options.seed}; {_ORDERS_EACH:,} a time, 12 in flight",
+            "rounds": f"{_rounds(options)}, medians; seed {options.seed}; {ORDERS_EACH:,} a time, {CALLERS} in flight",
             "audit": "NOT CLEAN" if alarms else "clean",
         },
     )
@@ -69,13 +67,13 @@ async def _measure(
             load = CallLoad(place.tree, options.seed)
             way = in_process(batcher, load, meter, times)
             await way.measure()
-            charged = times * _ORDERS_EACH
+            charged = times * ORDERS_EACH
             for count in (0, *stored):
                 while charged < count:
-                    await asyncio.gather(*[batcher.charge(load.orders(_ORDERS_EACH)) for _ in range(_FILLING_AT_ONCE)])
-                    charged += _ORDERS_EACH * _FILLING_AT_ONCE
+                    await asyncio.gather(*[batcher.charge(load.orders(ORDERS_EACH)) for _ in range(CALLERS)])
+                    charged += ORDERS_EACH * CALLERS
                 rounds = [await way.measure() for _ in range(_rounds(options))]
-                charged += len(rounds) * times * _ORDERS_EACH
+                charged += len(rounds) * times * ORDERS_EACH
                 behind = f", {count:,} calls stored" if count else ""
                 rows.append(_row(Way(f"{name}{behind}", way.measure, rounds)))
         return await place.alarms()
