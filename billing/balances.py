@@ -91,15 +91,14 @@ told AS MATERIALIZED (
     SELECT pg_notify('{BALANCE_CHANNEL}', payload) FROM unnest($4::text[]) AS payload
     UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 ),
-used AS ({usage_store.adding(6)} RETURNING usage.account_id)
+{usage_store.adding(6)}
 SELECT (SELECT count(*) FROM changed WHERE stands)
      + (SELECT count(*) FROM {_CHANGE} JOIN account_state AS state USING (account_id)
         WHERE change.units = 0 AND {_STANDS.format(short=">= 0")}) = cardinality($1::bigint[])
        AND NOT EXISTS (SELECT FROM holds WHERE call_id = ANY($5::text[]))
        AND NOT EXISTS (SELECT FROM early_ends WHERE call_id = ANY($5::text[])) AS all_stand,
        (SELECT epoch FROM pricing_epoch) AS pricing_epoch,
-       (SELECT count(*) FROM told) AS told,
-       (SELECT count(*) FROM used) AS used
+       (SELECT count(*) FROM told) AS told
 """  # noqa: S608 - constants
 
 _SET_CREDIT_LIMIT = f"""
@@ -208,8 +207,6 @@ async def charge_together(
     assert found is not None
     if not found["all_stand"]:
         return None
-    if found["used"] < len(usage.account_ids):
-        await usage_store.begin(connection, usage)
     epoch: int = found["pricing_epoch"]
     return epoch
 

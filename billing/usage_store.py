@@ -6,40 +6,42 @@ import asyncpg
 
 from billing.call_rows import UsageColumns
 
-# Nearly every account has been used on the day, and the caller has locked it: an UPDATE is half the work of an upsert.
-_ADD = """
-UPDATE usage_days AS usage
-SET calls = usage.calls + more.calls,
-    duration_s = usage.duration_s + more.duration_s,
-    charged_units = usage.charged_units + more.charged_units
-FROM unnest(${0}::bigint[], ${1}::int[], ${2}::bigint[], ${3}::bigint[], ${4}::bigint[])
-     AS more (account_id, day, calls, duration_s, charged_units)
-WHERE usage.account_id = more.account_id AND usage.day = date '2000-01-01' + more.day
+_MORE = """
+unnest(${0}::bigint[], ${1}::int[], ${2}::bigint[], ${3}::bigint[], ${4}::bigint[])
+    AS more (account_id, day, calls, duration_s, charged_units)
 """
 
-_BEGIN = """
-INSERT INTO usage_days (account_id, day, calls, duration_s, charged_units)
-SELECT account_id, date '2000-01-01' + day, calls, duration_s, charged_units
-FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
-     AS more (account_id, day, calls, duration_s, charged_units)
-ON CONFLICT (account_id, day) DO NOTHING
-"""
+# Nearly every account has been used on the day, and nobody else writes behind the lock: an UPDATE, and an INSERT only
+# where it did not find all of them, is half the work of an upsert.
+_ADD = f"""
+used AS (
+    UPDATE usage_days AS usage
+    SET calls = usage.calls + more.calls,
+        duration_s = usage.duration_s + more.duration_s,
+        charged_units = usage.charged_units + more.charged_units
+    FROM {_MORE}
+    WHERE usage.account_id = more.account_id AND usage.day = date '2000-01-01' + more.day
+    RETURNING usage.account_id, usage.day
+),
+used_first AS (
+    INSERT INTO usage_days (account_id, day, calls, duration_s, charged_units)
+    SELECT account_id, date '2000-01-01' + day, calls, duration_s, charged_units
+    FROM {_MORE}
+    WHERE (SELECT count(*) FROM used) < cardinality(${{0}})
+      AND NOT EXISTS (SELECT FROM used
+                      WHERE used.account_id = more.account_id AND used.day = date '2000-01-01' + more.day)
+)
+"""  # noqa: S608 - constants
 
 
 def adding(first_parameter: int) -> str:
-    """The UPDATE that adds `UsageColumns`, given from this parameter on. What it does not find is left to `begin`."""
+    """The CTEs `used` and `used_first` that add `UsageColumns`, given from this parameter on; no day comes twice."""
     return _ADD.format(*range(first_parameter, first_parameter + len(UsageColumns._fields)))
 
 
-_ADD_ALONE = adding(1)
+_ADD_ALONE = f"WITH {adding(1)} SELECT"
 
 
 async def add(connection: "asyncpg.Connection[Any]", usage: UsageColumns) -> None:
     """Add to the usage of days."""
-    if await connection.execute(_ADD_ALONE, *usage) != f"UPDATE {len(usage.account_ids)}":
-        await begin(connection, usage)
-
-
-async def begin(connection: "asyncpg.Connection[Any]", usage: UsageColumns) -> None:
-    """Keep the usage of the days that had none; those to which it was added stay as they are."""
-    await connection.execute(_BEGIN, *usage)
+    await connection.execute(_ADD_ALONE, *usage)

@@ -7,7 +7,7 @@ from sqlalchemy import literal
 
 from models.tables import Account, Charge
 from resolvers.accounts import AccountRow
-from resolvers.calls import CALL_COLUMNS_SORTED, CallFilter, select_calls_of
+from resolvers.call_filter import CALL_COLUMNS_SORTED, CallFilter, select_calls_of
 from resolvers.context import RequestContext
 from resolvers.exports import Cell, CellKind, Column, Export, every_page
 from resolvers.pages import Page, PageRequest, keyset, page_of

@@ -17,7 +17,8 @@ from resolvers import json_text
 from resolvers.account_figures import select_usage
 from resolvers.account_lists import CUSTOMERS, AccountOrderField, select_accounts_of
 from resolvers.accounts import is_blocked, select_accounts
-from resolvers.calls import CALL_COLUMNS_SORTED, CALL_SORT_KINDS, select_call, select_calls_of
+from resolvers.call_filter import CALL_COLUMNS_SORTED, CALL_SORT_KINDS, select_calls_of
+from resolvers.calls import select_call
 from resolvers.credit_transactions import SORT_COLUMNS, SORT_KINDS, select_transactions_of
 from resolvers.holds import HOLD_SORT_COLUMNS, HOLD_SORT_KINDS, select_holds_of
 from resolvers.json_text import Json, Write, nullable

@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 
 from billing import charge_order
+from resolvers import call_filter
 from resolvers import calls as call_reads
 from resolvers.accounts import NO_ACCOUNT
 from schema.account_row import HasAccountRow
@@ -17,7 +18,7 @@ from schema.node import number_of
 from schema.pagination import After, Before, Connection, First, Last, connection, page_request
 
 SortDirection = graphql_enum(
-    call_reads.SortDirection,
+    call_filter.SortDirection,
     name="SortDirection",
     description="Which end of a list in time comes first.",
     values={"ASC": "The oldest first.", "DESC": "The newest first."},
@@ -33,13 +34,13 @@ def calls_request(
     since: datetime | None = None,
     until: datetime | None = None,
     number: str | None = None,
-    direction: call_reads.SortDirection = call_reads.SortDirection.DESC,
+    direction: call_filter.SortDirection = call_filter.SortDirection.DESC,
     destination: str | None = None,
     account: str | None = None,
     status: charge_order.CallStatus | None = None,
 ) -> call_reads.CallsRequest:
     """What the arguments of `calls` ask for. Raises: BadUserInput."""
-    chosen = call_reads.call_filter(
+    chosen = call_filter.call_filter(
         since,
         until,
         number,
@@ -50,7 +51,7 @@ def calls_request(
     )
     page = page_request(
         chosen.order,
-        call_reads.CALL_SORT_KINDS,
+        call_filter.CALL_SORT_KINDS,
         first=first,
         after=after,
         last=last,
@@ -82,7 +83,7 @@ class AccountCalls(HasAccountRow):
         direction: Annotated[
             SortDirection,  # type: ignore[valid-type]
             strawberry.argument(description="Which end comes first."),
-        ] = call_reads.SortDirection.DESC,
+        ] = call_filter.SortDirection.DESC,
         destination: Annotated[
             str | None,
             strawberry.argument(description="Only calls to destinations with this text in their name, in any case."),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from billing.charge_order import CallStatus
 from resolvers.account_lists import AccountFilter, AccountOrder, AccountOrderField
 from resolvers.accounts import AccountRow, visible_account, visible_account_by_username
-from resolvers.calls import SortDirection, call_filter
+from resolvers.call_filter import SortDirection, call_filter
 from resolvers.context import RequestContext
 from resolvers.export_calls import export_calls
 from resolvers.export_customers import export_customers

@@ -24,7 +24,7 @@ from billing.tokens import Scope
 from resolvers.access import Viewer
 from resolvers.account_lists import CUSTOMERS, DESCENDANTS, AccountFilter, AccountOrder, AccountOrderField
 from resolvers.account_lists import accounts_request as accounts_page
-from resolvers.calls import CallFilter
+from resolvers.call_filter import CallFilter
 from resolvers.context import RequestContext, Services
 from resolvers.credit_transactions import transactions_request
 from resolvers.pages import PageRequest
