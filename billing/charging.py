@@ -10,16 +10,17 @@ the operator's no longer matters, since whoever else locks a state row locks tha
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Any, cast
 
 import asyncpg
+import numpy as np
 
 from billing import balances, call_store, hold_store, limit_store, usage_store
 from billing.batch_rating import booked_calls, rated_together
 from billing.call_batch import CallBatch
 from billing.call_months import CallMonths
-from billing.call_rows import CallRows, call_rows, rows_of_rated
+from billing.call_rows import CallRows, account_ids_of, call_rows, int64s, rows_of_rated
 from billing.call_store import CallNumbers
 from billing.charge_order import Booked, ChargeOrder, Outcome
 from billing.closed_calls import closed_refusal, find_closed_calls
@@ -37,13 +38,11 @@ from billing.hold_order import (
 )
 from billing.price_book import PriceBook, current_epoch
 from billing.pricing import Pricing
+from billing.selected_lists import UNKNOWN, SelectedLists
 from billing.standing import Standing
 
 Order = ChargeOrder | AuthorizeOrder | ExtendOrder | SettleOrder
 Answer = Outcome | Authorization | EndPending | Refusal
-
-# Selected lists of accounts that were charged lately; a wrong one costs a second rating, never a wrong price.
-_SELECTIONS_MAX = 500_000
 
 
 class _InTheWay(Exception):
@@ -58,7 +57,7 @@ class ChargingEngine:
         self._rules = rules
         self._call_numbers = CallNumbers()
         self._months = CallMonths()
-        self._selections: dict[int, int] = {}
+        self._selected_lists = SelectedLists()
         # Something stood in the way of the last batch, as it may of the next: then it is looked for before anything
         # is written that would have to be rolled back.
         self._look_first = False
@@ -138,15 +137,15 @@ class ChargingEngine:
 
     async def _early_pricing(self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]) -> Pricing:
         """The lists that the accounts of these orders had lately."""
-        if len(self._selections) > _SELECTIONS_MAX:
-            self._selections = {}
-        # This one, also if another batch begins anew meanwhile.
-        known = self._selections
-        account_ids = set(chain.from_iterable([order.path for order in orders]))
-        unknown = account_ids - known.keys()
-        if unknown:
-            known.update(await balances.selected_lists(connection, unknown))
-        selections = {account_id: known[account_id] for account_id in account_ids}
+        account_ids = np.unique(account_ids_of([order.path for order in orders])[1])
+        list_ids = self._selected_lists.of(account_ids)
+        are_unknown = list_ids == UNKNOWN
+        if are_unknown.any():
+            unknown = account_ids[are_unknown].tolist()
+            found = await balances.selected_lists(connection, unknown)
+            list_ids[are_unknown] = [found[account_id] for account_id in unknown]
+            self._selected_lists.remember(account_ids[are_unknown], list_ids[are_unknown])
+        selections = dict(zip(account_ids.tolist(), list_ids.tolist(), strict=True))
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
         return Pricing(selections, tables, self._price_book.base)
 
@@ -161,7 +160,7 @@ class ChargingEngine:
         # Asked for behind the locks: what was changed before a selection that they show is seen with it.
         self._epoch = await current_epoch(connection)
         tables = await self._price_book.refresh(connection, self._epoch, selections.values())
-        self._selections.update(selections)
+        self._selected_lists.remember(int64s(list(selections)), int64s(list(selections.values())))
         return Pricing(selections, tables, self._price_book.base)
 
     async def _one_by_one(

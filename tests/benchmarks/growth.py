@@ -1,12 +1,15 @@
 """What a call costs on paths of other lengths, behind many stored calls, and among many accounts. In process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
+from billing.batcher import Batcher
 from tests.benchmarks.charging import CALLERS, ORDERS_EACH, batcher_on, in_process
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client
-from tests.benchmarks.place import place_with_tree
+from tests.benchmarks.place import Place, place_with_tree
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way
 from tests.benchmarks.tree import CHILDREN_BY_LEVEL
@@ -18,13 +21,18 @@ _QUICK_SHARE = 30
 # 10,000 customers each, but where the operator itself calls.
 _CHILDREN_BY_PATH_LENGTH = {1: (), 3: (100, 100), 5: CHILDREN_BY_LEVEL, 10: (1, 1, 1, 1, 1, *CHILDREN_BY_LEVEL)}
 _MILLION_CUSTOMERS = (4, 5, 500, 100)
+# Of a hundred resellers, as in the tree of 10,000.
+_FEW_CUSTOMERS = 10_000
 _STORED_CALLS = (1_000_000, 10_000_000)
+# So many random calls that seven in eight of a million customers have called.
+_CALLS_OF_A_DAY = 2_000_000
 
 _NOTES = (
     "Where the operator itself calls there is one account, so nothing is spread over many rows.",
     "Stored calls were charged by the product itself just before, with ids that grow; they are all in memory.",
-    "Among a million customers two levels of a path are accounts that hardly another call of its batch has; of 10,000, "
-    "one: that many more rows to change.",
+    "Where any of a million customers calls, two levels of a path are accounts that hardly another call of its batch "
+    "has; where 10,000 do, one: that many more rows to change. A first call of the day begins the day's usage too, and "
+    "its account's list has to be asked for. They are followed by two million calls, and the last row by those.",
     "A longer path has a charge, a balance and a usage figure more on each level: that much it must cost.",
     "CPU is processor time in milliseconds for each 1,000 calls; `engine` is this process with its rating.",
 )
@@ -36,10 +44,24 @@ async def run(options: Options) -> Report:
     alarms: list[str] = []
     stored = [1_000] if options.quick else _STORED_CALLS[: 2 if options.large else 1]
     for length, children in _CHILDREN_BY_PATH_LENGTH.items():
-        name = f"path of {length}"
-        alarms += await _measure(options, rows, name, children, stored if children == CHILDREN_BY_LEVEL else ())
+        async with _place(options, rows, children) as growing:
+            await growing.measure(f"path of {length}")
+            for count in stored if children == CHILDREN_BY_LEVEL else ():
+                await growing.charge_up_to(count)
+                await growing.measure(f"path of {length}, {count:,} calls stored")
+        alarms += growing.alarms
     if options.large:
-        alarms += await _measure(options, rows, "path of 5, 1,000,000 customers", _MILLION_CUSTOMERS, ())
+        async with _place(options, rows, _MILLION_CUSTOMERS) as growing:
+            tree = growing.place.tree
+            growing.load = CallLoad(
+                replace(tree, levels=(*tree.levels[:-1], tree.customers[:_FEW_CUSTOMERS])), options.seed
+            )
+            await growing.measure("path of 5, 1,000,000 customers, 10,000 of them calling")
+            growing.load = CallLoad(tree, options.seed + 1)
+            await growing.measure("path of 5, 1,000,000 customers, first calls of the day")
+            await growing.charge_up_to(_CALLS_OF_A_DAY)
+            await growing.measure("path of 5, 1,000,000 customers, later calls")
+        alarms += growing.alarms
     return Report(
         NAME,
         "What a call costs by length of path, stored calls and accounts: 10,000 customers",
@@ -57,26 +79,42 @@ def _rounds(options: Options) -> int:
     return 1 if options.quick else options.rounds
 
 
-async def _measure(
-    options: Options, rows: list[Row], name: str, children: Sequence[int], stored: Sequence[int]
-) -> list[str]:
-    times = _TIMES // _QUICK_SHARE if options.quick else _TIMES
+class _Growing:
+    """A database that calls are charged in, and what was measured there. ``load`` is who calls."""
+
+    def __init__(self, options: Options, rows: list[Row], place: Place, batcher: Batcher) -> None:
+        self.place = place
+        self.load = CallLoad(place.tree, options.seed)
+        self.alarms: list[str] = []
+        self._rounds = _rounds(options)
+        self._times = _TIMES // _QUICK_SHARE if options.quick else _TIMES
+        self._rows = rows
+        self._batcher = batcher
+        self._meter = CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
+        self._charged = 0
+
+    async def measure(self, name: str) -> None:
+        """One row, after a round that is thrown away."""
+        way = in_process(self._batcher, self.load, self._meter, self._times)
+        rounds = [await way.measure() for _ in range(1 + self._rounds)][1:]
+        self._charged += (1 + self._rounds) * self._times * ORDERS_EACH
+        self._rows.append(_row(Way(name, way.measure, rounds)))
+
+    async def charge_up_to(self, count: int) -> None:
+        """So many calls in all."""
+        while self._charged < count:
+            await asyncio.gather(*[self._batcher.charge(self.load.orders(ORDERS_EACH)) for _ in range(CALLERS)])
+            self._charged += ORDERS_EACH * CALLERS
+
+
+@asynccontextmanager
+async def _place(options: Options, rows: list[Row], children: Sequence[int]) -> AsyncIterator[_Growing]:
+    """A database of its own; what is left behind in it is audited at the end."""
     async with place_with_tree(options.seed, children) as place:
         async with batcher_on(place.url) as batcher:
-            meter = CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
-            load = CallLoad(place.tree, options.seed)
-            way = in_process(batcher, load, meter, times)
-            await way.measure()
-            charged = times * ORDERS_EACH
-            for count in (0, *stored):
-                while charged < count:
-                    await asyncio.gather(*[batcher.charge(load.orders(ORDERS_EACH)) for _ in range(CALLERS)])
-                    charged += ORDERS_EACH * CALLERS
-                rounds = [await way.measure() for _ in range(_rounds(options))]
-                charged += len(rounds) * times * ORDERS_EACH
-                behind = f", {count:,} calls stored" if count else ""
-                rows.append(_row(Way(f"{name}{behind}", way.measure, rounds)))
-        return await place.alarms()
+            growing = _Growing(options, rows, place, batcher)
+            yield growing
+        growing.alarms += await place.alarms()
 
 
 def _row(way: Way) -> Row:
