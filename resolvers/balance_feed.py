@@ -33,8 +33,8 @@ from resolvers.watcher_register import WatcherRegister
 # How often the tokens of all watchers are looked at, and the connection is proved alive.
 CHECK_EVERY_S = 15.0
 # What gathers within this time is read together; the first change after a pause is read at once. A read costs half a
-# millisecond: at a thousand changes a second, each alone, five times as often it would be most of what an event costs.
-READ_EVERY_S = 0.02
+# millisecond: at a thousand changes a second, each alone, ten times as often it would be most of what an event costs.
+READ_EVERY_S = 0.04
 
 _RECONNECT_AFTER_S = 0.1
 _RECONNECT_AFTER_S_MAX = 5.0

@@ -8,12 +8,13 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.protocol import State
 
 # From the text of a message to whether it is sent.
 Push = Callable[[str], bool]
 
 _EXTENSION = "tollpath.push"
+_TEXT_AND_LAST = 0x81
 
 
 class PushingWebSocket(WebSocketsSansIOProtocol):
@@ -29,12 +30,20 @@ class PushingWebSocket(WebSocketsSansIOProtocol):
         # The conditions are those of uvicorn's own `send`, which waits for the first and raises for the others.
         if not self.writable.is_set() or self.disconnected or self.close_sent or not self.handshake_complete:
             return False
-        try:
-            self.conn.send_text(text.encode())
-        except InvalidState:
+        if self.conn.state is not State.OPEN:
             return False
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write(text_frame(text.encode()))
         return True
+
+
+def text_frame(data: bytes) -> bytes:
+    """A whole message of a server: RFC 6455, section 5.2. `websockets` takes five times as long for it."""
+    length = len(data)
+    if length < 126:
+        return bytes((_TEXT_AND_LAST, length)) + data
+    if length < 2**16:
+        return bytes((_TEXT_AND_LAST, 126, length >> 8, length & 255)) + data
+    return bytes((_TEXT_AND_LAST, 127)) + length.to_bytes(8, "big") + data
 
 
 def push_of(scope: MutableMapping[str, Any]) -> Push | None:
