@@ -11,11 +11,11 @@ UNKNOWN = 0
 
 
 class SelectedLists:
-    """One process's memory of them, eight bytes for each account up to the highest that was charged."""
+    """One process's memory of them, eight bytes for each account up to twice the highest that was charged."""
 
     def __init__(self, account_id_max: int = ACCOUNT_ID_MAX) -> None:
         self._account_id_max = account_id_max
-        self._lists = np.full(1024, UNKNOWN, np.int64)
+        self._lists = np.zeros(1024, np.int64)
 
     def of(self, account_ids: Int64s) -> Int64s:
         """The list of each of these accounts, `UNKNOWN` where it is not remembered."""
@@ -30,6 +30,8 @@ class SelectedLists:
         account_ids, list_ids = account_ids[within], list_ids[within]
         highest = int(account_ids.max(initial=0))
         if highest >= len(self._lists):
-            more = max(highest + 1, 2 * len(self._lists)) - len(self._lists)
-            self._lists = np.concatenate((self._lists, np.full(more, UNKNOWN, np.int64)))
+            # Zeros take memory only where they are written over.
+            more = np.zeros(min(max(highest + 1, 2 * len(self._lists)), self._account_id_max + 1), np.int64)
+            more[: len(self._lists)] = self._lists
+            self._lists = more
         self._lists[account_ids] = list_ids

@@ -11,9 +11,9 @@ unnest(${0}::bigint[], ${1}::int[], ${2}::bigint[], ${3}::bigint[], ${4}::bigint
     AS more (account_id, day, calls, duration_s, charged_units)
 """
 
-# Nearly every account has been used on the day, and nobody else writes behind the lock: an UPDATE, and an INSERT only
-# where it did not find all of them, is half the work of an upsert. NOT IN is hashed; NOT EXISTS would be a loop in a
-# loop here, where the planner knows nothing of how many there are.
+# Nearly every account has been used on the day, and nobody adds a day without the operator's lock: an UPDATE, and an
+# INSERT only where it did not find all of them, is half the work of an upsert. NOT IN is hashed; NOT EXISTS would be a
+# loop in a loop here, where the planner knows nothing of how many there are.
 _ADD = f"""
 used AS (
     UPDATE usage_days AS usage

@@ -41,7 +41,7 @@ class CallKey(Base):
 class Call(Base):
     """One call of one account. History: the key carries the account and the time, to be split by either.
 
-    The time comes first in it: whoever looks for a call knows all three, and new calls are written side by side.
+    The time comes first in it: who looks for one call knows all three, and new calls are written side by side.
     """
 
     __tablename__ = "calls"
@@ -62,7 +62,7 @@ class Call(Base):
     overdrawn: Mapped[bool] = mapped_column(server_default=text("false"))
     booked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
-    # Of the calls there are, those in one lot were mostly booked at one time.
+    # The calls of one lot were booked at about the same time.
     lot = column_property(call_no.bitwise_rshift(_CALL_NO_BITS_OF_LOT), deferred=True)
 
     __table_args__ = (

@@ -122,6 +122,7 @@ def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[
 
 
 def conditions_of(call: Any, chosen: CallFilter) -> list[ColumnElement[bool]]:
+    """What the filter asks of the call itself: number, destination, status."""
     conditions: list[ColumnElement[bool]] = []
     if chosen.number_prefix is not None:
         conditions.append(call.number.startswith(chosen.number_prefix))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from resolvers.pages import page_request
 STARTED = datetime(2026, 1, 30, tzinfo=UTC)
 COUNT = 1_600
 OPERATOR, CUSTOMER = 1, 2
-# Calls come in one after the other, 13 lots of them. Some of the first month came after all others.
+# Calls come in one after the other, 13 lots of them, and one in 41 long after all others, in 13 more.
 _CALLS = [
     (CUSTOMER if n % 4 == 0 else 3, STARTED + n * timedelta(hours=1), n * 1_000 + (10_000_000 if n % 41 == 5 else 0))
     for n in range(COUNT)
@@ -52,23 +53,27 @@ async def calls(db: Database) -> list[tuple[str, int, datetime, int]]:
         )
         await connection.execute(
             "INSERT INTO usage_days (account_id, day, calls, duration_s, charged_units) "
-            "SELECT account_id, CAST(started_at AT TIME ZONE 'UTC' AS date), count(*), 0, 0 FROM charges GROUP BY 1, 2"
+            "SELECT account_id, CAST(started_at AT TIME ZONE 'UTC' AS date), count(*), 0, 0 FROM charges GROUP BY 1, 2 "
+            # Of a month that was closed the usage is kept.
+            "UNION ALL VALUES (1, date '2025-11-17', 1, 60, 1), (2, date '2025-11-17', 1, 60, 1)"
         )
     return [(number, *call) for call, number in zip(_CALLS, _NUMBERS, strict=True)]
 
 
-async def _found(db: Database, account_id: int, chosen: CallFilter, size: int) -> list[int]:
-    """The call numbers of all pages, one after the other."""
+async def _found(db: Database, account_id: int, chosen: CallFilter, size: int, *, backward: bool = False) -> list[int]:
+    """The call numbers of all pages, from the first on or from the last one back."""
     found: list[int] = []
-    request = page_request("calls", CALL_SORT_KINDS, first=size, size_max=500)
+    many, beside = ("last", "before") if backward else ("first", "after")
+    place: dict[str, Any] = {}
     while True:
+        request = page_request("calls", CALL_SORT_KINDS, **{many: size}, **place, size_max=500)
         async with db.read_by_value() as connection:
             page = await page_of_number(connection, account_id, chosen, request)
-        found += [call.call_no for call in page.rows]
-        if not page.has_next:
+        numbers = [call.call_no for call in page.rows]
+        found = [*numbers, *found] if backward else [*found, *numbers]
+        if not (page.has_previous if backward else page.has_next):
             return found
-        cursor = request.cursor(page.positions[-1])
-        request = page_request("calls", CALL_SORT_KINDS, first=size, after=cursor, size_max=500)
+        place = {beside: request.cursor(page.positions[0 if backward else -1])}
 
 
 def _spans() -> Iterator[tuple[datetime | None, datetime | None]]:
@@ -76,6 +81,9 @@ def _spans() -> Iterator[tuple[datetime | None, datetime | None]]:
     yield STARTED + timedelta(days=10), STARTED + timedelta(days=40, minutes=30)
     yield STARTED + timedelta(hours=2), STARTED + timedelta(hours=7)
     yield STARTED - timedelta(days=400), STARTED - timedelta(days=300)
+    # The closed month alone, and with a part of the next one there is.
+    yield STARTED - timedelta(days=90), STARTED - timedelta(days=40)
+    yield STARTED - timedelta(days=90), STARTED + timedelta(days=1)
 
 
 @pytest.mark.parametrize("direction", SortDirection)
@@ -94,8 +102,10 @@ async def test_pages_of_a_number_are_what_going_through_all_calls_finds(
             ]
             wanted.sort(reverse=direction is SortDirection.DESC)
             chosen = CallFilter(since, until, prefix, direction)
-            found = await _found(db, account_id, chosen, 500 if len(wanted) > 100 else 7)
-            assert found == [call_no for _, call_no in wanted], (prefix, since)
+            size = 500 if len(wanted) > 100 else 7
+            for backward in (False, True):
+                found = await _found(db, account_id, chosen, size, backward=backward)
+                assert found == [call_no for _, call_no in wanted], (prefix, since, backward)
 
 
 async def test_a_number_and_more_is_asked_of_the_same_calls(

@@ -80,6 +80,11 @@ async def test_every_row_is_there_after_dividing_and_after_joining(database_url:
         key = await connection.run_sync(lambda sync: inspect(sync).get_pk_constraint("calls_2023_12"))
         assert key["constrained_columns"] == ["started_at", "call_no", "account_id"]
     async with engine.begin() as connection:
+        await connection.run_sync(run.downgrade, _AFTER)
+        assert await connection.run_sync(_rows) == before
+        key = await connection.run_sync(lambda sync: inspect(sync).get_pk_constraint("calls_2023_12"))
+        assert key["constrained_columns"] == ["account_id", "started_at", "call_no"]
+    async with engine.begin() as connection:
         await connection.run_sync(run.downgrade, _BEFORE)
         assert await connection.run_sync(_rows) == before
         assert await connection.run_sync(_months) == []

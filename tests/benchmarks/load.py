@@ -1,7 +1,7 @@
 """Random calls of a tree's customers: as orders, and as HTTP requests that are complete before the clock starts."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,9 +43,14 @@ class CallLoad:
 
     def __init__(self, tree: Tree, seed: int) -> None:
         self._tree = tree
+        self._customers = tree.customers
         self._chosen = random.Random(seed)
         self._began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
         self._count = 0
+
+    def let_call(self, customers: Sequence[TreeAccount]) -> None:
+        """From now on it is these who call, at first all customers of the tree."""
+        self._customers = customers
 
     def _calls(self, count: int) -> Iterator[tuple[TreeAccount, dict[str, Any]]]:
         chosen = self._chosen
@@ -53,7 +58,7 @@ class CallLoad:
             self._count += 1
             started_at = self._began + self._count * _APART
             prefix = chosen.choice(self._tree.prefixes)
-            customer = chosen.choice(self._tree.customers)
+            customer = chosen.choice(self._customers)
             yield (
                 customer,
                 {

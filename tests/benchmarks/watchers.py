@@ -49,8 +49,8 @@ _NOTES = (
     "sockets: it knows nobody, asks no database and makes no JSON. It is the limit of what goes by ASGI, and no peer.",
     "Pings are left out: each connection has one every 45 seconds, which costs as much as an event; a round is over "
     "before the first.",
-    "Changes are made in transactions of so many accounts, as batches of calls make them; where the server does not "
-    "keep up, a watcher gets fewer, newer states, so fewer deliveries.",
+    "Changes are made in transactions of so many accounts, as batches of calls make them; where two changes of an "
+    "account fall into one read, at most every 40 ms, a watcher gets the newer state alone, so fewer deliveries.",
 )
 
 
