@@ -21,7 +21,8 @@ CALL_COLUMNS = [getattr(Call, name) for name in BookedCall._fields]
 CALL_COLUMNS_SORTED = (Charge.started_at.expression, Charge.call_no.expression)
 CALL_SORT_KINDS = (datetime, int)
 
-_ONE = literal_column("1", BigInteger)
+# In a LIMIT: not a parameter, or the planner would not know how few rows it is.
+ONE = literal_column("1", BigInteger)
 
 
 class SortDirection(StrEnum):
@@ -107,7 +108,7 @@ def select_calls_of(owner_id: ColumnElement[int], chosen: CallFilter) -> Select[
     # Three equal columns are three coincidences to the planner: it expects one row of the whole join, and to find it
     # would read both tables from end to end. The limit tells it that a charge has one call; what is asked of that
     # call is asked outside, or it would be looked for by its number.
-    call = select(*CALL_COLUMNS).where(of_charge, *between(Call.started_at, chosen.since, chosen.until)).limit(_ONE)
+    call = select(*CALL_COLUMNS).where(of_charge, *between(Call.started_at, chosen.since, chosen.until)).limit(ONE)
     lateral = call.correlate(Charge).lateral("call")
     return (
         select(*lateral.c)

@@ -30,6 +30,7 @@ from models.tables import Call, Charge
 from resolvers.call_filter import (
     CALL_COLUMNS,
     CALL_COLUMNS_SORTED,
+    ONE,
     CallFilter,
     between,
     booked_call,
@@ -53,7 +54,6 @@ _HOW_MANY = text(
 _INSTANT = timedelta(microseconds=1)
 # So many calls to a number are looked up at once, however long they lie apart.
 _RARE = 500
-_ONE = literal_column("1", BigInteger)
 _NONE = literal_column("0", BigInteger)
 
 
@@ -130,7 +130,7 @@ async def _lots(connection: AsyncConnection, chosen: CallFilter) -> range:
     # Of whole months, or calls at the ends of the index would be passed over until there is one within the span.
     months = between(Call.started_at, month_bounds(month_of(since))[0], month_bounds(month_of(until - _INSTANT))[1])
     first, last = (
-        select(Call.lot).where(*months).order_by(end).limit(_ONE).scalar_subquery()
+        select(Call.lot).where(*months).order_by(end).limit(ONE).scalar_subquery()
         for end in (Call.lot.asc(), Call.lot.desc())
     )
     ends = (await connection.execute(select(first.label("first"), last.label("last")))).one()
@@ -163,7 +163,7 @@ def _select_by_number(
             Charge.call_no == call.c.call_no,
             Charge.customer_id == call.c.account_id,
         )
-        .limit(_ONE)
+        .limit(ONE)
         .correlate(call)
         .lateral("charge")
     )
