@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from billing import usage_store
-from billing.call_rows import UsageColumns
+from billing.call_rows import NO_USAGE, UsageOfDays
 from billing.money import BALANCE_UNITS_MAX
 
 BALANCE_CHANNEL = "tollpath_balance"
@@ -50,20 +50,34 @@ noticed AS (
 )
 """
 
-_APPLY = f"""
+
+def _by_version(statement: str) -> tuple[str, str]:
+    """The statement before PostgreSQL 18, and from it on: what a row was had to be looked for once more."""
+    looked_for = "JOIN account_state AS was ON was.account_id = change.account_id"
+    return statement.format(was="was", join=looked_for), statement.format(was="OLD", join="")
+
+
+_APPLY = _by_version(f"""
 WITH changed AS (
     UPDATE account_state AS state
     SET balance_units = state.balance_units + change.balance_units,
         held_units = state.held_units + change.held_units,
-        version = state.version + 1
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, balance_units, held_units)
+        version = state.version + CASE WHEN change.balance_units = 0 AND change.held_units = 0 THEN 0 ELSE 1 END,
+        {usage_store.IN_STATE}
+    FROM (
+        SELECT account_id, balance_units, held_units, {usage_store.DAY} AS day, calls, duration_s, charged_units
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
+             AS given (account_id, balance_units, held_units, day, calls, duration_s, charged_units)
+    ) AS change {{join}}
     WHERE state.account_id = change.account_id
-    RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units
+    RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units,
+              {usage_store.EARLIER}
 ),
-{_TELL_LOW}
+{_TELL_LOW},
+used_earlier AS ({usage_store.adding_earlier(10)})
 SELECT pg_notify($4, payload) FROM unnest($5::text[]) AS payload
 UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
-"""  # noqa: S608 - constants
+""")  # noqa: S608 - constants
 
 # Of the accounts: nobody is blocked or short, everybody has the list that is expected. Amounts are never negative.
 _STANDS = """
@@ -78,28 +92,34 @@ SELECT count(*) = cardinality($1::bigint[]) FROM {_CHANGE} JOIN account_state AS
 WHERE {_STANDS.format(short=">= change.units")}
 """  # noqa: S608 - constants
 
-_CHARGE = f"""
+_CHARGE = _by_version(f"""
 WITH changed AS (
     UPDATE account_state AS state
-    SET balance_units = state.balance_units - change.units, version = state.version + 1
-    FROM {_CHANGE} WHERE state.account_id = change.account_id AND change.units <> 0
+    SET balance_units = state.balance_units - change.units,
+        version = state.version + CASE WHEN change.units = 0 THEN 0 ELSE 1 END,
+        {usage_store.IN_STATE}
+    FROM (
+        SELECT account_id, units, rate_list_id, {usage_store.DAY} AS day, calls, duration_s, charged_units
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
+             AS given (account_id, units, rate_list_id, day, calls, duration_s, charged_units)
+    ) AS change {{join}}
+    WHERE state.account_id = change.account_id
     RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units,
-              {_STANDS.format(short=">= 0")} AS stands
+              {_STANDS.format(short=">= 0")} AS stands,
+              {usage_store.EARLIER}
 ),
 {_TELL_LOW},
 told AS MATERIALIZED (
     SELECT pg_notify('{BALANCE_CHANNEL}', payload) FROM unnest($4::text[]) AS payload
     UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 ),
-{usage_store.adding(6)}
-SELECT (SELECT count(*) FROM changed WHERE stands)
-     + (SELECT count(*) FROM {_CHANGE} JOIN account_state AS state USING (account_id)
-        WHERE change.units = 0 AND {_STANDS.format(short=">= 0")}) = cardinality($1::bigint[])
+used_earlier AS ({usage_store.adding_earlier(10)})
+SELECT (SELECT count(*) FROM changed WHERE stands) = cardinality($1::bigint[])
        AND NOT EXISTS (SELECT FROM holds WHERE call_id = ANY($5::text[]))
        AND NOT EXISTS (SELECT FROM early_ends WHERE call_id = ANY($5::text[])) AS all_stand,
        (SELECT epoch FROM pricing_epoch) AS pricing_epoch,
        (SELECT count(*) FROM told) AS told
-"""  # noqa: S608 - constants
+""")  # noqa: S608 - constants
 
 _SET_CREDIT_LIMIT = f"""
 WITH changed AS (
@@ -114,6 +134,7 @@ UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 
 
 _NONE: Mapping[int, int] = MappingProxyType({})
+_NO_FIGURES = (None, 0, 0, 0)
 
 
 class Cause(StrEnum):
@@ -158,24 +179,29 @@ async def apply_to_locked(
     balance_changes: Mapping[int, int],
     cause: Cause,
     held_changes: Mapping[int, int] = _NONE,
+    usage: UsageOfDays = NO_USAGE,
 ) -> None:
-    """Add to balances and held amounts of accounts that the caller has locked.
+    """Add to balances, held amounts and usage of accounts that the caller has locked; for usage the operator's, too.
 
-    Accounts of which neither changes are left out, version included.
+    Balances of which neither changes keep their version, and nobody is told.
     """
-    account_ids = [
+    figures = {account_id: row for account_id, *row in zip(*usage.latest, strict=True)}
+    changed = [
         account_id
         for account_id in balance_changes.keys() | held_changes.keys()
         if balance_changes.get(account_id) or held_changes.get(account_id)
     ]
+    account_ids = [*changed, *(figures.keys() - changed)]
     if account_ids:
         await connection.execute(
-            _APPLY,
+            _of_server(_APPLY, connection),
             account_ids,
             [balance_changes.get(account_id, 0) for account_id in account_ids],
             [held_changes.get(account_id, 0) for account_id in account_ids],
             BALANCE_CHANNEL,
-            notification_payloads(cause, account_ids),
+            notification_payloads(cause, changed),
+            *zip(*(figures.get(account_id, _NO_FIGURES) for account_id in account_ids), strict=True),
+            *usage.earlier,
         )
 
 
@@ -192,10 +218,10 @@ async def charge_together(
     totals: Mapping[int, int],
     selections: Mapping[int, int],
     call_ids: Sequence[str],
-    usage: UsageColumns,
+    usage: UsageOfDays,
 ) -> int | None:
     """Take ``totals``, in ascending id and never negative, off the balances, if nothing stands in the way of any, and
-    add ``usage`` to the usage of days.
+    add ``usage``, of the same accounts, to the usage of days.
 
     ``selections`` are the selected lists by which they were rated, ``call_ids`` the calls that they are for. Answers
     the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held or has
@@ -203,12 +229,24 @@ async def charge_together(
     locks the other rows, in ascending id.
     """
     payloads = notification_payloads(Cause.CALL, (account_id for account_id, units in totals.items() if units))
-    found = await connection.fetchrow(_CHARGE, *_columns(totals, selections), payloads, call_ids, *usage)
+    _, *latest = usage.latest
+    found = await connection.fetchrow(
+        _of_server(_CHARGE, connection),
+        *_columns(totals, selections),
+        payloads,
+        call_ids,
+        *latest,
+        *usage.earlier,
+    )
     assert found is not None
     if not found["all_stand"]:
         return None
     epoch: int = found["pricing_epoch"]
     return epoch
+
+
+def _of_server(by_version: tuple[str, str], connection: "asyncpg.Connection[Any]") -> str:
+    return by_version[connection.get_server_version().major >= 18]
 
 
 def _columns(totals: Mapping[int, int], selections: Mapping[int, int]) -> tuple[list[int], list[int], list[int]]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from billing import usage_store
 from billing.charge_order import BookedCall
 
 # What a statement needs to find a call, and what may change about it.
@@ -83,14 +84,11 @@ WHERE calls.account_id = change.account_id AND calls.started_at = change.started
   AND calls.call_no = change.call_no
 """
 
-_UPDATE_USAGE = """
-UPDATE usage_days
-SET charged_units = usage_days.charged_units + change.charged_units,
-    refunded_units = usage_days.refunded_units + change.refunded_units
+_CHANGE_USAGE = usage_store.adding("""
+SELECT account_id, day, 0, 0, charged_units, refunded_units
 FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[]) AS change (account_id, day, charged_units,
                                                                              refunded_units)
-WHERE usage_days.account_id = change.account_id AND usage_days.day = change.day
-"""
+""")
 
 
 class AdjustmentKind(StrEnum):
@@ -178,7 +176,7 @@ async def write_adjustments(
     await connection.execute(_UPDATE_CALLS, *([getattr(call, column) for call in calls] for column in _CALL_CHANGES))
     refunded = -1 if kind is AdjustmentKind.REFUND else 0
     await connection.execute(
-        _UPDATE_USAGE,
+        _CHANGE_USAGE,
         [account_id for account_id, _ in usage],
         [day for _, day in usage],
         list(usage.values()),

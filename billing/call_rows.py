@@ -62,6 +62,13 @@ class UsageColumns(NamedTuple):
     charged_units: Sequence[int]
 
 
+class UsageOfDays(NamedTuple):
+    """Usage of each account on the latest day that it has any, in ascending id; and what is of days before that."""
+
+    latest: UsageColumns
+    earlier: UsageColumns
+
+
 class KeyColumns(NamedTuple):
     """What is kept of each call's ``callId``: parallel columns. A start is microseconds since 2000-01-01."""
 
@@ -74,8 +81,8 @@ class KeyColumns(NamedTuple):
 class CallRows(NamedTuple):
     """What is to be written of ``calls``.
 
-    ``charges`` is the content of a binary COPY of `CHARGE_COLUMNS`; ``totals`` is what each account pays for all of
-    it, in ascending id.
+    ``charges`` is the content of a binary COPY of `CHARGE_COLUMNS`; ``usage`` is in the order of its days; ``totals``
+    is what each account pays for all of it, in ascending id.
     """
 
     calls: Sequence[BookedCall]
@@ -84,18 +91,23 @@ class CallRows(NamedTuple):
     usage: UsageColumns
     totals: Mapping[int, int]
 
+    def usage_of_days(self) -> UsageOfDays:
+        """The same usage, by whether it is of the latest day that its account has any."""
+        if _is_of_one_day(self.usage):
+            return UsageOfDays(self.usage, _NOTHING_USED)
+        rows = list(zip(*self.usage, strict=True))
+        latest = {row[0]: row for row in rows}
+        earlier = [row for row in rows if row is not latest[row[0]]]
+        return UsageOfDays(_usage_columns([latest[account_id] for account_id in self.totals]), _usage_columns(earlier))
+
     def balance_changes(self) -> dict[int, int]:
         """What is to be added to the balance of each account."""
         return {account_id: -units for account_id, units in self.totals.items()}
 
 
-_NOTHING = CallRows(
-    (),
-    KeyColumns((), (), (), ()),
-    binary_copy.BEGIN + binary_copy.END,
-    UsageColumns((), (), (), (), ()),
-    {},
-)
+_NOTHING_USED = UsageColumns((), (), (), (), ())
+NO_USAGE = UsageOfDays(_NOTHING_USED, _NOTHING_USED)
+_NOTHING = CallRows((), KeyColumns((), (), (), ()), binary_copy.BEGIN + binary_copy.END, _NOTHING_USED, {})
 
 
 def int64s(numbers: Sequence[int]) -> Int64s:
@@ -198,8 +210,16 @@ def _usage(account_ids: Int64s, days: Int64s, durations_s: Int64s, units: Int64s
     )
 
 
+def _is_of_one_day(usage: UsageColumns) -> bool:
+    return not usage.days or usage.days[0] == usage.days[-1]
+
+
+def _usage_columns(rows: Sequence[tuple[int, ...]]) -> UsageColumns:
+    return UsageColumns(*zip(*rows, strict=True)) if rows else _NOTHING_USED
+
+
 def _totals(usage: UsageColumns) -> dict[int, int]:
-    if usage.days[0] == usage.days[-1]:
+    if _is_of_one_day(usage):
         return dict(zip(usage.account_ids, usage.charged_units, strict=True))
     totals: dict[int, int] = {}
     for account_id, units in zip(usage.account_ids, usage.charged_units, strict=True):

@@ -16,7 +16,7 @@ from typing import Any, cast
 import asyncpg
 import numpy as np
 
-from billing import balances, call_store, hold_store, limit_store, usage_store
+from billing import balances, call_store, hold_store, limit_store
 from billing.batch_rating import booked_calls, rated_together
 from billing.call_batch import CallBatch
 from billing.call_months import CallMonths
@@ -127,7 +127,7 @@ class ChargingEngine:
             async with connection.transaction():
                 await call_store.book(connection, rows, operator_id)
                 epoch = await balances.charge_together(
-                    connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage
+                    connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage_of_days()
                 )
                 if epoch is None or not await self._holds_at(epoch, connection, pricing):
                     raise _InTheWay
@@ -223,12 +223,13 @@ class ChargingEngine:
         ended = [call_id for call_id in batch.touched if call_id in batch.booked]
         if rows.calls:
             await call_store.book(connection, rows, await self._operator(connection))
-            await usage_store.add(connection, rows.usage)
         await hold_store.put_holds(connection, changed)
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)
         cause = balances.Cause.CALL if rows.calls else balances.Cause.HOLD
-        await balances.apply_to_locked(connection, rows.balance_changes(), cause, batch.held_changes)
+        await balances.apply_to_locked(
+            connection, rows.balance_changes(), cause, batch.held_changes, rows.usage_of_days()
+        )
 
 
 async def _rows(orders: Sequence[ChargeOrder], call_nos: Sequence[int], pricing: Pricing) -> CallRows | None:

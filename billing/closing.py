@@ -22,6 +22,7 @@ from billing import balances
 from billing.charge_order import DURATION_S_MAX
 from models.call_month import MONTHLY_TABLES, month_bounds, month_table
 from models.database import Database
+from models.usage import USAGE_OF_DAYS
 
 # A call that began in the last second of the month may last so long, and is then reported.
 REPORTED_AFTER_S_MAX = DURATION_S_MAX + 24 * 3600
@@ -65,10 +66,10 @@ FROM (
 GROUP BY account_id, day
 """
 
-_DIFFERENCES = """
+_DIFFERENCES = f"""
 SELECT (
     SELECT count(*) FROM month_sums AS sums
-    FULL JOIN (SELECT * FROM usage_days WHERE day >= $1 AND day < $2) AS usage USING (account_id, day)
+    FULL JOIN ({USAGE_OF_DAYS.format(of="day >= $1 AND day < $2")}) AS usage USING (account_id, day)
     WHERE (sums.calls, sums.duration_s, sums.charged_units, sums.refunded_units)
           IS DISTINCT FROM (usage.calls, usage.duration_s, usage.charged_units, usage.refunded_units)
 ) + (
@@ -80,7 +81,7 @@ SELECT (
     USING (account_id)
     WHERE COALESCE(keys.keys, 0) <> COALESCE(sums.calls, 0)
 )
-"""
+"""  # noqa: S608 - constants
 
 _KEEP_SUMS = """
 INSERT INTO closed_usage (account_id, month, own_calls, calls, duration_s, charged_units, refunded_units,

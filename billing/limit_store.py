@@ -26,8 +26,8 @@ SELECT accounts.id AS account_id, concurrent_calls_max, daily_spend_max_units, c
              AND holds.path < trim_array(accounts.path, 1) || (accounts.id + 1)
        ) END AS running_calls,
        account_state.held_units + COALESCE((
-           SELECT charged_units FROM usage_days
-           WHERE usage_days.account_id = accounts.id
+           SELECT sum(charged_units) FROM usage_parts
+           WHERE usage_parts.account_id = accounts.id
              AND day = CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date)
        ), 0) AS spent_today_units
 FROM accounts

@@ -1,47 +1,62 @@
-"""Adding to the usage of accounts on days. The caller has locked the operator's row."""
+"""Parts of statements that add to the usage of accounts on days (docs/adr/0031).
 
-from typing import Any
-
-import asyncpg
+Who carries them out has locked the operator's row. Charging, which changes the state of an account anyhow, adds to the
+usage that is kept in it; whatever else adds goes to `usage_days`.
+"""
 
 from billing.call_rows import UsageColumns
 
-_MORE = """
-unnest(${0}::bigint[], ${1}::int[], ${2}::bigint[], ${3}::bigint[], ${4}::bigint[])
-    AS more (account_id, day, calls, duration_s, charged_units)
+# Of days since then; a date costs the driver twice as much as a number.
+DAY = "date '2000-01-01' + day"
+
+# Of the two days of `account_state AS state` and a `change`, usage of the later one is kept in the state. A change
+# without a day leaves it as it is.
+_LATER = """
+CASE WHEN state.usage_day = change.day THEN state.day_{0} + change.{0}
+     WHEN state.usage_day > change.day OR change.day IS NULL THEN state.day_{0} ELSE change.{0} END
+"""
+IN_STATE = f"""
+usage_day = GREATEST(state.usage_day, change.day),
+day_calls = {_LATER.format("calls")},
+day_duration_s = {_LATER.format("duration_s")},
+day_charged_units = {_LATER.format("charged_units")}
 """
 
-# Nearly every account has been used on the day, and nobody adds a day without the operator's lock: an UPDATE, and an
-# INSERT only where it did not find all of them, is half the work of an upsert. NOT IN is hashed; NOT EXISTS would be a
-# loop in a loop here, where the planner knows nothing of how many there are.
-_ADD = f"""
-used AS (
-    UPDATE usage_days AS usage
-    SET calls = usage.calls + more.calls,
-        duration_s = usage.duration_s + more.duration_s,
-        charged_units = usage.charged_units + more.charged_units
-    FROM {_MORE}
-    WHERE usage.account_id = more.account_id AND usage.day = date '2000-01-01' + more.day
-    RETURNING usage.account_id, usage.day
-),
-used_first AS (
-    INSERT INTO usage_days (account_id, day, calls, duration_s, charged_units)
-    SELECT account_id, date '2000-01-01' + day, calls, duration_s, charged_units
-    FROM {_MORE}
-    WHERE (SELECT count(*) FROM used) < cardinality(${{0}})
-      AND (account_id, date '2000-01-01' + day) NOT IN (SELECT account_id, day FROM used)
-)
+# And that of the earlier one is answered, by the name of what the row was before. No day: they were the same.
+_EARLIER = "CASE WHEN {{was}}.usage_day < change.day THEN {{was}}.day_{0} ELSE change.{0} END AS {0}"
+EARLIER = f"""
+CASE WHEN {{was}}.usage_day <> change.day THEN LEAST({{was}}.usage_day, change.day) END AS day,
+{_EARLIER.format("calls")}, {_EARLIER.format("duration_s")}, {_EARLIER.format("charged_units")}
+"""
+
+# A day of an account may come more than once among what is added.
+_ADD = """
+INSERT INTO usage_days AS usage (account_id, day, calls, duration_s, charged_units, refunded_units)
+SELECT account_id, day, sum(calls), sum(duration_s), sum(charged_units), sum(refunded_units)
+FROM ({parts}) AS part (account_id, day, calls, duration_s, charged_units, refunded_units)
+GROUP BY account_id, day
+ON CONFLICT (account_id, day) DO UPDATE
+SET calls = usage.calls + EXCLUDED.calls,
+    duration_s = usage.duration_s + EXCLUDED.duration_s,
+    charged_units = usage.charged_units + EXCLUDED.charged_units,
+    refunded_units = usage.refunded_units + EXCLUDED.refunded_units
+"""
+
+_CHANGED_AND_COLUMNS = f"""
+SELECT account_id, day, calls, duration_s, charged_units, 0 FROM changed WHERE day IS NOT NULL
+UNION ALL
+SELECT account_id, {DAY}, calls, duration_s, charged_units, 0
+FROM unnest(${{}}::bigint[], ${{}}::int[], ${{}}::bigint[], ${{}}::bigint[], ${{}}::bigint[])
+     AS usage (account_id, day, calls, duration_s, charged_units)
 """  # noqa: S608 - constants
 
 
-def adding(first_parameter: int) -> str:
-    """The CTEs `used` and `used_first` that add `UsageColumns`, given from this parameter on; no day comes twice."""
-    return _ADD.format(*range(first_parameter, first_parameter + len(UsageColumns._fields)))
+def adding(parts: str) -> str:
+    """The statement that adds all rows of another one: account, day, calls, seconds, charged and refunded units."""
+    return _ADD.format(parts=parts)
 
 
-_ADD_ALONE = f"WITH {adding(1)} SELECT"
-
-
-async def add(connection: "asyncpg.Connection[Any]", usage: UsageColumns) -> None:
-    """Add to the usage of days."""
-    await connection.execute(_ADD_ALONE, *usage)
+def adding_earlier(first_parameter: int) -> str:
+    """The statement that adds what a CTE `changed` answers as `EARLIER`, and `UsageColumns` from this parameter on."""
+    numbers = range(first_parameter, first_parameter + len(UsageColumns._fields))
+    return adding(_CHANGED_AND_COLUMNS.format(*numbers))

@@ -1,10 +1,11 @@
 """The reseller tree: who an account is, and the narrow row of state that charging reads and writes."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -77,6 +78,9 @@ class AccountState(Base):
     ``credit_limit_units`` is null where credit is unlimited (the operator). Available = balance + credit
     limit - held. ``version`` grows by one with each change of ``balance_units`` or ``held_units``. Rows are
     locked in ascending ``account_id``, always.
+
+    ``day_*`` is usage of ``usage_day``, the latest UTC day that has any; it changes behind the operator's lock only.
+    Charging changes this row anyhow, so a call's usage costs no other one until the day has ended (docs/adr/0031).
     """
 
     __tablename__ = "account_state"
@@ -88,6 +92,10 @@ class AccountState(Base):
     rate_list_id: Mapped[int] = mapped_column(ForeignKey("rate_lists.id"))
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     blocked: Mapped[bool] = mapped_column(server_default=text("false"))
+    usage_day: Mapped[date | None] = mapped_column(Date)
+    day_calls: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    day_duration_s: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    day_charged_units: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
     __table_args__ = (
         CheckConstraint("held_units >= 0", name="held_not_negative"),

@@ -1,10 +1,9 @@
-"""Calls, what each level paid for them, and the running usage of each account."""
+"""Calls, and what each level paid for them."""
 
-from datetime import date, datetime
+from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
-    Date,
     DateTime,
     Index,
     Integer,
@@ -94,21 +93,3 @@ class Charge(Base):
     billed_s: Mapped[int] = mapped_column(Integer)
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (started_at)"},)
-
-
-class UsageDay(Base):
-    """Calls, talked seconds and charged amount of one account (everything below it included) on one UTC day.
-
-    ``charged_units`` is what the account pays for them now; ``refunded_units`` what refunds of them gave back.
-    """
-
-    __tablename__ = "usage_days"
-
-    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    calls: Mapped[int] = mapped_column(BigInteger)
-    duration_s: Mapped[int] = mapped_column(BigInteger)
-    charged_units: Mapped[int] = mapped_column(BigInteger)
-    refunded_units: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-
-    __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)

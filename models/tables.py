@@ -3,7 +3,7 @@
 from models.account import Account, AccountCount, AccountState
 from models.base import Base
 from models.branding import Branding
-from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, UsageDay, call_no_blocks
+from models.call import CALL_NO_BLOCK, Call, CallKey, Charge, call_no_blocks
 from models.call_adjustment import CallAdjustment
 from models.call_limits import CallLimits
 from models.call_month import ClosedMonth, ClosedUsage
@@ -13,6 +13,7 @@ from models.low_balance import LowBalanceNotice, LowBalanceWatch
 from models.offer import Offer, Purchase
 from models.rate import PricingEpoch, Rate, RateList
 from models.token import Token
+from models.usage import UsageDay, usage_parts
 
 __all__ = [
     "CALL_NO_BLOCK",
@@ -42,4 +43,5 @@ __all__ = [
     "Token",
     "UsageDay",
     "call_no_blocks",
+    "usage_parts",
 ]

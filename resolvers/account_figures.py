@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from models.tables import AccountCount, UsageDay
+from models.tables import AccountCount, usage_parts
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput
 
@@ -83,9 +83,9 @@ async def usage(context: RequestContext, account_id: int, request: UsageRequest)
     async def load_many(account_ids: Sequence[int]) -> dict[int, Usage]:
         statement = (
             select_usage(request)
-            .add_columns(UsageDay.account_id)
-            .where(UsageDay.account_id.in_(account_ids))
-            .group_by(UsageDay.account_id)
+            .add_columns(usage_parts.c.account_id)
+            .where(usage_parts.c.account_id.in_(account_ids))
+            .group_by(usage_parts.c.account_id)
         )
         async with context.services.db.read() as connection:
             rows = await connection.execute(statement)
@@ -104,11 +104,11 @@ def select_usage(request: UsageRequest) -> Select[*tuple[Any, ...]]:
     """The sums of these days, of accounts that are still to be chosen."""
     return (
         select(
-            func.coalesce(func.sum(UsageDay.calls), 0).label("calls"),
-            func.coalesce(func.sum(UsageDay.duration_s), 0).label("duration_s"),
-            func.coalesce(func.sum(UsageDay.charged_units), 0).label("charged_units"),
-            func.coalesce(func.sum(UsageDay.refunded_units), 0).label("refunded_units"),
+            func.coalesce(func.sum(usage_parts.c.calls), 0).label("calls"),
+            func.coalesce(func.sum(usage_parts.c.duration_s), 0).label("duration_s"),
+            func.coalesce(func.sum(usage_parts.c.charged_units), 0).label("charged_units"),
+            func.coalesce(func.sum(usage_parts.c.refunded_units), 0).label("refunded_units"),
         )
-        .select_from(UsageDay)
-        .where(UsageDay.day.between(request.first, request.last))
+        .select_from(usage_parts)
+        .where(usage_parts.c.day.between(request.first, request.last))
     )

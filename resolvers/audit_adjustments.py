@@ -1,6 +1,6 @@
 """The audit's statement on what has changed about the charges of calls; see `resolvers.audit_statements`."""
 
-from resolvers.audit_statements import GONE, MONTH_OF_DAY, of_each_check
+from resolvers.audit_statements import KEPT_USAGE, of_each_check
 
 # A refund is the end: nothing is paid after it, and nothing changes any more.
 _CHAINS = """
@@ -50,7 +50,7 @@ FROM last WHERE billed_after_s IS DISTINCT FROM billed_s
 UNION ALL
 SELECT 'USAGE_REFUNDED', account_id, CAST(day AS text), CAST(COALESCE(refunded.units, 0) AS bigint), NULL,
        COALESCE(usage_days.refunded_units, 0)
-FROM refunded FULL JOIN (SELECT * FROM usage_days WHERE {MONTH_OF_DAY} NOT IN {GONE}) AS usage_days
+FROM refunded FULL JOIN ({KEPT_USAGE}) AS usage_days
 USING (account_id, day)
 WHERE COALESCE(refunded.units, 0) <> COALESCE(usage_days.refunded_units, 0)
 """  # noqa: S608 - constants

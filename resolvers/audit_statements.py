@@ -5,6 +5,8 @@ most `DIFFERENCES_SHOWN_MAX` of each check, ``found_in_all`` being how many ther
 history table from one end to the other, once; nothing is asked row by row.
 """
 
+from models.usage import USAGE_OF_DAYS
+
 DIFFERENCES_SHOWN_MAX = 1000
 
 
@@ -27,6 +29,8 @@ ORDER BY check_name, account_id, subject
 # The calls of months that are closed are gone; a month that is being closed is still whole.
 GONE = "(SELECT month FROM closed_months WHERE state <> 'CLOSING')"
 MONTH_OF_DAY = "CAST(date_trunc('month', CAST(day AS timestamp)) AS date)"
+# Of accounts on days of months that are not closed.
+KEPT_USAGE = USAGE_OF_DAYS.format(of=f"day IS NOT NULL AND {MONTH_OF_DAY} NOT IN {GONE}")
 _MONTH_OF_START = "CAST(date_trunc('month', started_at AT TIME ZONE 'UTC') AS date)"
 
 # A charge that names its call's customer, stands on that customer's path, and whose call exists, is a
@@ -92,7 +96,7 @@ closed_keys AS (
 closed_days AS (
     SELECT account_id, {MONTH_OF_DAY} AS month, sum(calls) AS calls, sum(duration_s) AS duration_s,
            sum(charged_units) AS charged_units, sum(refunded_units) AS refunded_units
-    FROM usage_days WHERE {MONTH_OF_DAY} IN {GONE} GROUP BY account_id, {MONTH_OF_DAY}
+    FROM usage_parts WHERE {MONTH_OF_DAY} IN {GONE} GROUP BY account_id, {MONTH_OF_DAY}
 ),
 held AS (
     SELECT level.account_id, sum(level.units) AS units
@@ -145,7 +149,7 @@ FROM account_state AS state LEFT JOIN held USING (account_id)
 WHERE state.held_units <> COALESCE(held.units, 0)
 UNION ALL
 SELECT figure.check_name, account_id, CAST(day AS text), figure.expected, NULL, figure.found
-FROM usage FULL JOIN (SELECT * FROM usage_days WHERE {MONTH_OF_DAY} NOT IN {GONE}) AS usage_days
+FROM usage FULL JOIN ({KEPT_USAGE}) AS usage_days
 USING (account_id, day)
 CROSS JOIN LATERAL (VALUES
     ('USAGE_CALLS', COALESCE(usage.calls, 0), COALESCE(usage_days.calls, 0)),
@@ -311,5 +315,7 @@ USERNAMES = "SELECT id, username FROM accounts WHERE id = ANY($1::bigint[])"
 COUNTS = (
     "SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM credit_transactions) AS credit, "
     "(SELECT count(*) FROM holds) AS holds, "
-    "(SELECT count(*) FROM usage_days) AS usage_days"
+    "(SELECT count(*) FROM usage_days) + (SELECT count(*) FROM account_state AS state WHERE usage_day IS NOT NULL "
+    "AND NOT EXISTS (SELECT FROM usage_days AS usage WHERE (usage.account_id, usage.day) = "
+    "(state.account_id, state.usage_day))) AS usage_days"
 )

@@ -15,7 +15,7 @@ _MONTHS = text(
     "FROM pg_inherits JOIN pg_class AS part ON part.oid = pg_inherits.inhrelid "
     "WHERE pg_inherits.inhparent = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))), "
     "used AS ("
-    "SELECT CAST(date_trunc('month', CAST(day AS timestamp)) AS date) AS month, sum(calls) AS calls FROM usage_days "
+    "SELECT CAST(date_trunc('month', CAST(day AS timestamp)) AS date) AS month, sum(calls) AS calls FROM usage_parts "
     "WHERE account_id = (SELECT id FROM accounts WHERE parent_id IS NULL) GROUP BY 1) "
     "SELECT month, COALESCE(used.calls, 0) AS calls, COALESCE(closed.state, 'OPEN') AS state, closed.closed_at, ("
     "SELECT COALESCE(sum(pg_total_relation_size(to_regclass(name || to_char(month, '_YYYY_MM')))), 0) "

@@ -41,13 +41,13 @@ from resolvers.call_filter import (
 from resolvers.call_spans import doubling_spans
 from resolvers.pages import Page, PageRequest, keyset, page_of
 
-_DAYS = text("SELECT min(day) AS first, max(day) AS last FROM usage_days WHERE account_id = :account_id")
+_DAYS = text("SELECT min(day) AS first, max(day) AS last FROM usage_parts WHERE account_id = :account_id")
 # Of an account and of everybody, which is what the operator has, on the days of a span.
 _HOW_MANY = text(
     "SELECT CAST(coalesce(sum(calls) FILTER (WHERE account_id = :account_id), 0) AS bigint) AS own, "
     "CAST(coalesce(sum(calls) FILTER (WHERE account_id = operator.id), 0) AS bigint) AS everybodys "
     "FROM (SELECT id FROM accounts WHERE parent_id IS NULL) AS operator "
-    "JOIN usage_days ON account_id IN (operator.id, :account_id) "
+    "JOIN usage_parts ON account_id IN (operator.id, :account_id) "
     "WHERE day BETWEEN CAST(CAST(:since AS timestamptz) AT TIME ZONE 'UTC' AS date) "
     "AND CAST(CAST(:until AS timestamptz) AT TIME ZONE 'UTC' AS date)"
 )

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from billing.call_adjustments import AdjustmentKind
-from models.tables import Account, AccountCount, AccountState, CallAdjustment, Charge, RateList, UsageDay
+from models.tables import Account, AccountCount, AccountState, CallAdjustment, Charge, RateList, usage_parts
 from resolvers import json_text
 from resolvers.account_figures import select_usage
 from resolvers.account_lists import CUSTOMERS, AccountOrderField, select_accounts_of
@@ -140,7 +140,7 @@ def _holds_page(rows: Rows, page: Any) -> Listing:
 
 
 def _usage(compiler: Compiler, rows: Rows, selected: Selected) -> Json:
-    statement = select_usage(compiler.request(selected)).where(UsageDay.account_id == rows.id)
+    statement = select_usage(compiler.request(selected)).where(usage_parts.c.account_id == rows.id)
     return compiler.row(statement, lambda found: compiler.object("Usage", found, selected))
 
 

@@ -99,7 +99,8 @@ async def adjustments(world: ChargingWorld, member: Member) -> list[tuple[str, s
 async def refunds_of_usage(world: ChargingWorld, member: Member) -> list[tuple[str, str, str]]:
     """(day, charged, refunded) of an account."""
     rows = await world.select(
-        "SELECT CAST(day AS text), charged_units, refunded_units FROM usage_days WHERE account_id = :id ORDER BY day",
+        "SELECT CAST(day AS text), CAST(sum(charged_units) AS bigint), CAST(sum(refunded_units) AS bigint) "
+        "FROM usage_parts WHERE account_id = :id GROUP BY day ORDER BY day",
         id=member.id,
     )
     return [(day, format_money(charged), format_money(refunded)) for day, charged, refunded in rows]

@@ -30,8 +30,8 @@ class Tree:
     async def usage(self, member: Member) -> list[tuple[str, int, int, int]]:
         """(day, calls, seconds, units) of an account."""
         rows = await self.world.select(
-            "SELECT CAST(day AS text), calls, duration_s, charged_units FROM usage_days "
-            "WHERE account_id = :id ORDER BY day",
+            "SELECT CAST(day AS text), CAST(sum(calls) AS int), CAST(sum(duration_s) AS int), "
+            "CAST(sum(charged_units) AS bigint) FROM usage_parts WHERE account_id = :id GROUP BY day ORDER BY day",
             id=member.id,
         )
         return [(day, calls, seconds, units) for day, calls, seconds, units in rows]

@@ -117,8 +117,9 @@ async def pass_time(db: Database, call_ids: list[str]) -> None:
 async def usage_days(db: Database) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Calls, seconds and units of each account on each day."""
     statement = text(
-        "SELECT username, CAST(day AS text) AS day, calls, duration_s, charged_units "
-        "FROM usage_days JOIN accounts ON accounts.id = account_id"
+        "SELECT username, CAST(day AS text) AS day, CAST(sum(calls) AS int) AS calls, "
+        "CAST(sum(duration_s) AS int) AS duration_s, CAST(sum(charged_units) AS bigint) AS charged_units "
+        "FROM usage_parts JOIN accounts ON accounts.id = account_id WHERE day IS NOT NULL GROUP BY username, day"
     )
     async with db.read() as connection:
         rows = await connection.execute(statement)

@@ -30,8 +30,9 @@ _NOTES = (
     "Where the operator itself calls there is one account, so nothing is spread over many rows.",
     "Stored calls were charged by the product itself just before, with ids that grow; they are all in memory.",
     "Where any of a million customers calls, two levels of a path are accounts that hardly another call of its batch "
-    "has; where 10,000 do, one: that many more rows to change. A first call of the day begins the day's usage too, and "
-    "its account's list has to be asked for. Behind two million calls five customers in six have called: later calls.",
+    "has; where 10,000 do, one: a batch of 4,000 calls changes 7,300 rows of balances instead of 4,400, each on a page "
+    "of its own. At an account's first call its list has to be asked for; behind two million calls five customers in "
+    "six have called: later calls. The first call of a day writes the usage of the account's day before.",
     "A longer path has a charge, a balance and a usage figure more on each level: that much it must cost.",
     "CPU is processor time in milliseconds for each 1,000 calls; `engine` is this process with its rating.",
 )
@@ -55,9 +56,11 @@ async def run(options: Options) -> Report:
             growing.load.let_call(customers[:_FEW_CUSTOMERS])
             await growing.measure("path of 5, 1,000,000 customers, 10,000 of them calling")
             growing.load.let_call(customers)
-            await growing.measure("path of 5, 1,000,000 customers, first calls of the day")
+            await growing.measure("path of 5, 1,000,000 customers, first calls")
             await growing.charge_up_to(_CALLS_OF_A_DAY)
             await growing.measure("path of 5, 1,000,000 customers, later calls")
+            growing.load.let_a_day_pass()
+            await growing.measure("path of 5, 1,000,000 customers, first calls of the next day")
         alarms += growing.alarms
     return Report(
         NAME,

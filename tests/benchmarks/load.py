@@ -52,6 +52,10 @@ class CallLoad:
         """From now on it is these who call, at first all customers of the tree."""
         self._customers = customers
 
+    def let_a_day_pass(self) -> None:
+        """From now on the calls are of the day after."""
+        self._began += timedelta(days=1)
+
     def _calls(self, count: int) -> Iterator[tuple[TreeAccount, dict[str, Any]]]:
         chosen = self._chosen
         for _ in range(count):
