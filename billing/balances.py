@@ -1,8 +1,8 @@
-"""The only module that changes a balance or a held amount.
+"""The only module that changes a balance or a held amount, and with them the usage that is kept beside them.
 
-Every change here goes through a locked `account_state` row, adds one to its ``version``, and tells the listeners of
-the channel ``tollpath_balance`` at commit, with one notification for many accounts. Rows are locked in ascending
-``account_id``; whoever locks more than one row at a time does it through `lock_states`.
+Every change of one goes through a locked `account_state` row, adds one to its ``version``, and tells the listeners of
+the channel ``tollpath_balance`` at commit, with one notification for many accounts; usage alone does neither. Rows are
+locked in ascending ``account_id``; whoever locks more than one row at a time does it through `lock_states`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR 
 
 _SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id = ANY($1::bigint[])"
 
-# Ends a statement whose CTE `changed` answers account_id and available_units. A watch whose account is now below its
+# Follows a CTE `changed` that answers account_id and available_units. A watch whose account is now below its
 # threshold, or no longer, is marked so, and a notice is kept of the first.
 _TELL_LOW = """
 crossed AS (
@@ -85,10 +85,10 @@ NOT state.blocked AND state.rate_list_id = change.rate_list_id
 AND (change.units = 0 OR state.balance_units + state.credit_limit_units - state.held_units {short}) IS NOT FALSE
 """
 
-_CHANGE = "unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, units, rate_list_id)"
-
 _ALL_STAND = f"""
-SELECT count(*) = cardinality($1::bigint[]) FROM {_CHANGE} JOIN account_state AS state USING (account_id)
+SELECT count(*) = cardinality($1::bigint[])
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, units, rate_list_id)
+JOIN account_state AS state USING (account_id)
 WHERE {_STANDS.format(short=">= change.units")}
 """  # noqa: S608 - constants
 
@@ -221,7 +221,7 @@ async def charge_together(
     usage: UsageOfDays,
 ) -> int | None:
     """Take ``totals``, in ascending id and never negative, off the balances, if nothing stands in the way of any, and
-    add ``usage``, of the same accounts, to the usage of days.
+    add ``usage``, the latest in the same order of the same accounts, to the usage of days.
 
     ``selections`` are the selected lists by which they were rated, ``call_ids`` the calls that they are for. Answers
     the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held or has

@@ -63,7 +63,10 @@ class UsageColumns(NamedTuple):
 
 
 class UsageOfDays(NamedTuple):
-    """Usage of each account on the latest day that it has any, in ascending id; and what is of days before that."""
+    """Usage of each account on the latest of these days that it has any; and what is of days before that.
+
+    Both in ascending order of accounts, and then of days.
+    """
 
     latest: UsageColumns
     earlier: UsageColumns
@@ -81,33 +84,23 @@ class KeyColumns(NamedTuple):
 class CallRows(NamedTuple):
     """What is to be written of ``calls``.
 
-    ``charges`` is the content of a binary COPY of `CHARGE_COLUMNS`; ``usage`` is in the order of its days; ``totals``
-    is what each account pays for all of it, in ascending id.
+    ``charges`` is the content of a binary COPY of `CHARGE_COLUMNS`; ``totals`` is what each account pays for all of
+    it, in ascending id, as in ``usage.latest``.
     """
 
     calls: Sequence[BookedCall]
     keys: KeyColumns
     charges: bytes
-    usage: UsageColumns
+    usage: UsageOfDays
     totals: Mapping[int, int]
-
-    def usage_of_days(self) -> UsageOfDays:
-        """The same usage, by whether it is of the latest day that its account has any."""
-        if _is_of_one_day(self.usage):
-            return UsageOfDays(self.usage, _NOTHING_USED)
-        rows = list(zip(*self.usage, strict=True))
-        latest = {row[0]: row for row in rows}
-        earlier = [row for row in rows if row is not latest[row[0]]]
-        return UsageOfDays(_usage_columns([latest[account_id] for account_id in self.totals]), _usage_columns(earlier))
 
     def balance_changes(self) -> dict[int, int]:
         """What is to be added to the balance of each account."""
         return {account_id: -units for account_id, units in self.totals.items()}
 
 
-_NOTHING_USED = UsageColumns((), (), (), (), ())
-NO_USAGE = UsageOfDays(_NOTHING_USED, _NOTHING_USED)
-_NOTHING = CallRows((), KeyColumns((), (), (), ()), binary_copy.BEGIN + binary_copy.END, _NOTHING_USED, {})
+NO_USAGE = UsageOfDays(UsageColumns((), (), (), (), ()), UsageColumns((), (), (), (), ()))
+_NOTHING = CallRows((), KeyColumns((), (), (), ()), binary_copy.BEGIN + binary_copy.END, NO_USAGE, {})
 
 
 def int64s(numbers: Sequence[int]) -> Int64s:
@@ -154,20 +147,20 @@ def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
     customer_ids, started_us, call_nos = map(int64s, (keys.account_ids, keys.started_us, keys.call_nos))
     days = started_us // _MICROSECONDS_PER_DAY
     call_of_level = np.repeat(np.arange(len(calls)), levels.depths)
-    by_day_and_account = np.lexsort((levels.account_ids, days[call_of_level]))
-    call_of_row = call_of_level[by_day_and_account]
-    account_ids, units = levels.account_ids[by_day_and_account], levels.units[by_day_and_account]
+    by_account_and_day = np.lexsort((days[call_of_level], levels.account_ids))
+    call_of_row = call_of_level[by_account_and_day]
+    account_ids, units = levels.account_ids[by_account_and_day], levels.units[by_account_and_day]
     charges = _charges(
         account_ids,
         started_us[call_of_row],
         call_nos[call_of_row],
         customer_ids[call_of_row],
         units,
-        levels.prices_e8[by_day_and_account],
-        levels.billed_s[by_day_and_account],
+        levels.prices_e8[by_account_and_day],
+        levels.billed_s[by_account_and_day],
     )
-    usage = _usage(account_ids, days[call_of_row], int64s(given.duration_s)[call_of_row], units)
-    return CallRows(calls, keys, charges, usage, _totals(usage))
+    usage, totals = _usage_and_totals(account_ids, days[call_of_row], int64s(given.duration_s)[call_of_row], units)
+    return CallRows(calls, keys, charges, usage, totals)
 
 
 def copied_calls(rows: CallRows) -> bytes:
@@ -198,30 +191,22 @@ def _charges(*columns: Int64s) -> bytes:
     return b"".join(packed)
 
 
-def _usage(account_ids: Int64s, days: Int64s, durations_s: Int64s, units: Int64s) -> UsageColumns:
-    """Of rows in the order of day and account: one sum for each."""
+def _usage_and_totals(
+    account_ids: Int64s, days: Int64s, durations_s: Int64s, units: Int64s
+) -> tuple[UsageOfDays, dict[int, int]]:
+    """Of rows in the order of account and day: one sum for each."""
     begins = np.flatnonzero(np.diff(account_ids, prepend=-1) | np.diff(days, prepend=-1))
-    return UsageColumns(
-        account_ids[begins].tolist(),
-        days[begins].tolist(),
-        np.diff(begins, append=len(account_ids)).tolist(),
-        np.add.reduceat(durations_s, begins).tolist(),
-        np.add.reduceat(units, begins).tolist(),
+    columns = (
+        account_ids[begins],
+        days[begins],
+        np.diff(begins, append=len(account_ids)),
+        np.add.reduceat(durations_s, begins),
+        np.add.reduceat(units, begins),
     )
-
-
-def _is_of_one_day(usage: UsageColumns) -> bool:
-    return not usage.days or usage.days[0] == usage.days[-1]
-
-
-def _usage_columns(rows: Sequence[tuple[int, ...]]) -> UsageColumns:
-    return UsageColumns(*zip(*rows, strict=True)) if rows else _NOTHING_USED
-
-
-def _totals(usage: UsageColumns) -> dict[int, int]:
-    if _is_of_one_day(usage):
-        return dict(zip(usage.account_ids, usage.charged_units, strict=True))
-    totals: dict[int, int] = {}
-    for account_id, units in zip(usage.account_ids, usage.charged_units, strict=True):
-        totals[account_id] = totals.get(account_id, 0) + units
-    return dict(sorted(totals.items()))
+    is_latest = np.diff(columns[0], append=-1) != 0
+    usage = UsageOfDays(
+        *(UsageColumns(*(column[chosen].tolist() for column in columns)) for chosen in (is_latest, ~is_latest))
+    )
+    accounts_begin = np.flatnonzero(np.diff(columns[0], prepend=-1))
+    totals = np.add.reduceat(columns[4], accounts_begin)
+    return usage, dict(zip(usage.latest.account_ids, totals.tolist(), strict=True))

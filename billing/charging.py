@@ -127,7 +127,7 @@ class ChargingEngine:
             async with connection.transaction():
                 await call_store.book(connection, rows, operator_id)
                 epoch = await balances.charge_together(
-                    connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage_of_days()
+                    connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage
                 )
                 if epoch is None or not await self._holds_at(epoch, connection, pricing):
                     raise _InTheWay
@@ -227,9 +227,7 @@ class ChargingEngine:
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)
         cause = balances.Cause.CALL if rows.calls else balances.Cause.HOLD
-        await balances.apply_to_locked(
-            connection, rows.balance_changes(), cause, batch.held_changes, rows.usage_of_days()
-        )
+        await balances.apply_to_locked(connection, rows.balance_changes(), cause, batch.held_changes, rows.usage)
 
 
 async def _rows(orders: Sequence[ChargeOrder], call_nos: Sequence[int], pricing: Pricing) -> CallRows | None:

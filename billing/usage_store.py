@@ -22,7 +22,8 @@ day_duration_s = {_LATER.format("duration_s")},
 day_charged_units = {_LATER.format("charged_units")}
 """
 
-# And that of the earlier one is answered, by the name of what the row was before. No day: they were the same.
+# And that of the earlier one is answered, by the name of what the row was before. No day where there is none, or they
+# are the same: then the figures beside it mean nothing.
 _EARLIER = "CASE WHEN {{was}}.usage_day < change.day THEN {{was}}.day_{0} ELSE change.{0} END AS {0}"
 EARLIER = f"""
 CASE WHEN {{was}}.usage_day <> change.day THEN LEAST({{was}}.usage_day, change.day) END AS day,

@@ -79,8 +79,9 @@ class AccountState(Base):
     limit - held. ``version`` grows by one with each change of ``balance_units`` or ``held_units``. Rows are
     locked in ascending ``account_id``, always.
 
-    ``day_*`` is usage of ``usage_day``, the latest UTC day that has any; it changes behind the operator's lock only.
-    Charging changes this row anyhow, so a call's usage costs no other one until the day has ended (docs/adr/0031).
+    ``day_*`` is usage of ``usage_day``, the latest UTC day it was charged for; it changes behind the operator's
+    lock only. Charging changes this row anyhow, so usage costs no other one until a later day's first call
+    (docs/adr/0031).
     """
 
     __tablename__ = "account_state"

@@ -27,8 +27,7 @@ class UsageDay(Base):
     __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)
 
 
-# The view of both: one or two rows for an account and a day, whose sum is the usage. One without a day is of an account
-# that nobody has called with, and all zero.
+# The view of both: one or two rows for an account and a day, whose sum is the usage. One without a day is all zero.
 usage_parts = table(
     "usage_parts",
     column("account_id", BigInteger),

@@ -148,7 +148,7 @@ async def test_a_changed_usage_figure_is_found(books: Books) -> None:
 
 async def test_a_missing_day_of_usage_is_found(books: Books) -> None:
     await books.world.execute(
-        "UPDATE account_state SET day_calls = 0, day_duration_s = 0, day_charged_units = 0 "
+        "UPDATE account_state SET usage_day = NULL, day_calls = 0, day_duration_s = 0, day_charged_units = 0 "
         "WHERE account_id = :id AND usage_day = '2026-02-01'",
         id=books.customer.id,
     )

@@ -144,20 +144,16 @@ def test_charges_are_rows_of_binary_copy_with_those_of_an_account_together() -> 
     started_us = [(days * 24 + hour) * 3600 * 10**6 for hour in (23, 25)]
     assert packed == [
         (7, 8, account_id, 8, started_us[call_no], 8, call_no, 8, KEYTYH, 8, units, 8, price_e8, 4, 60)
-        for call_no in (0, 1)
         for account_id, units, price_e8 in (
             (OPERATOR, 10000, 10_000_000),
             (GOOD, 9000, 9_000_000),
             (KEYTYH, 8100, 8_100_000),
         )
+        for call_no in (0, 1)
     ]
-    assert rows.usage == (
-        [OPERATOR, GOOD, KEYTYH] * 2,
-        [days] * 3 + [days + 1] * 3,
-        [1] * 6,
-        [60] * 6,
-        [10000, 9000, 8100] * 2,
-    )
+    accounts, one_each, seconds, units_each = [OPERATOR, GOOD, KEYTYH], [1] * 3, [60] * 3, [10000, 9000, 8100]
+    assert rows.usage.latest == (accounts, [days + 1] * 3, one_each, seconds, units_each)
+    assert rows.usage.earlier == (accounts, [days] * 3, one_each, seconds, units_each)
     assert rows.totals == {OPERATOR: 20000, GOOD: 18000, KEYTYH: 16200}
     assert list(rows.totals) == [OPERATOR, GOOD, KEYTYH]
 

@@ -48,7 +48,7 @@ async def test_a_step_that_is_killed_before_it_commits_leaves_nothing(db: Databa
         before = await books(world)
         async with db.transaction() as holder, another_process(database_url) as other:
             other.operator = world.operator
-            # The step waits for the table that it would write last; then its connection dies.
+            # The step waits for the usage, which it writes after the charges; then its connection dies.
             await holder.execute(text("LOCK TABLE usage_days IN SHARE MODE"))
             rerating = asyncio.create_task(rerated(other))
             waiting = text("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")

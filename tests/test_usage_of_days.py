@@ -1,13 +1,16 @@
 """Where usage is kept: that of an account's latest day in its state, everything else beside it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from billing import balances
+from billing.hold_order import Authorization, AuthorizeOrder, SettleOrder
 from billing.limit_store import find_limits
 from models.database import Database
 from models.migrations import run
@@ -108,11 +111,22 @@ async def test_calls_that_are_taken_one_by_one_are_added_as_others_are(tree: Tre
     assert await beside_it(tree, tree.keytyh) == []
 
 
-async def test_a_free_call_is_usage_and_changes_no_version(tree: Tree) -> None:
-    before = await tree.states()
-    await tree.world.booked(call(tree.keytyh, "free", number="4390"))
-    assert await in_state(tree, tree.world.operator) == ("2026-01-31", 1, 60, 0)
-    assert (await tree.states())[0] == before[0]
+async def test_a_free_call_is_usage_changes_no_version_and_tells_nobody(tree: Tree, database_url: str) -> None:
+    free = await tree.world.customer("free", of=tree.world.operator)
+    before = [await tree.world.state(member) for member in (tree.world.operator, free)]
+    listener = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    told: list[object] = []
+    await listener.add_listener(balances.BALANCE_CHANNEL, lambda *given: told.append(given[-1]))
+    await tree.world.booked(call(free, "free", number="4390"))
+    await tree.world.booked(call(tree.keytyh, "not free"))
+    while not told:
+        await listener.execute("SELECT")
+    await listener.close()
+    assert told == [f"CALL {','.join(str(account_id) for account_id in tree.keytyh.path)}"]
+    assert await in_state(tree, free) == ("2026-01-31", 1, 60, 0)
+    assert await in_state(tree, tree.world.operator) == ("2026-01-31", 2, 120, 3_000)
+    after = [await tree.world.state(member) for member in (tree.world.operator, free)]
+    assert [after[0].version, after[1]] == [before[0].version + 1, before[1]]
 
 
 async def test_an_account_that_is_short_keeps_the_usage_it_had(tree: Tree) -> None:
@@ -122,7 +136,54 @@ async def test_an_account_that_is_short_keeps_the_usage_it_had(tree: Tree) -> No
     assert await beside_it(tree, tree.keytyh) == []
 
 
-async def test_a_refund_of_the_running_day_is_beside_until_the_day_has_ended(tree: Tree) -> None:
+async def test_credit_and_holds_leave_usage_alone(tree: Tree) -> None:
+    await tree.world.booked(call(tree.keytyh, "one"))
+    await tree.world.credit(tree.keytyh, "1")
+    order = AuthorizeOrder("held", tree.keytyh.path, "431234", None, NOON + DAY)
+    (held,) = await tree.world.batcher.submit([order])
+    assert isinstance(held, Authorization)
+    assert await in_state(tree, tree.keytyh) == ("2026-01-31", *MINUTE)
+    await tree.world.batcher.submit([SettleOrder("held", 60, None, tree.world.operator.id)])
+    assert await in_state(tree, tree.keytyh) == ("2026-02-01", *MINUTE)
+    assert await beside_it(tree, tree.keytyh) == [("2026-01-31", *MINUTE, 0)]
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+async def test_credit_that_commits_while_a_batch_waits_for_the_row_loses_no_day(
+    tree: Tree, one_by_one: bool, database_url: str
+) -> None:
+    await tree.world.booked(call(tree.keytyh, "one"))
+    before = await tree.world.state(tree.keytyh)
+    alone = [call(tree.keytyh, "unrated", number="1555", started_at=NOON + DAY, policy=ALWAYS_CHARGE)]
+    observer = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    async with tree.world.db.charging_connection() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await balances.lock_states(connection, [tree.keytyh.id])
+        next_day = call(tree.keytyh, "next day", started_at=NOON + DAY)
+        charging = asyncio.create_task(tree.world.booked(next_day, *(alone if one_by_one else [])))
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while not await observer.fetchval(waiting):  # noqa: ASYNC110 - only the table says it
+            await asyncio.sleep(0.01)
+        await connection.execute(
+            "INSERT INTO credit_transactions (account_id, kind, amount_units, balance_after_units, created_by_id) "
+            "VALUES ($1, 'CREDIT', 100000, 989000 + 100000, 1)",
+            tree.keytyh.id,
+        )
+        await balances.apply_to_locked(connection, {tree.keytyh.id: 100_000}, balances.Cause.CREDIT)
+        await transaction.commit()
+    await charging
+    await observer.close()
+    calls = 2 if one_by_one else 1
+    assert await in_state(tree, tree.keytyh) == ("2026-02-01", calls, 60 * calls, 11_000)
+    assert await beside_it(tree, tree.keytyh) == [("2026-01-31", *MINUTE, 0)]
+    after = await tree.world.state(tree.keytyh)
+    assert (after.balance, after.version) == ("10.78000", before.version + 2)
+
+
+async def test_a_refund_of_the_latest_day_is_beside_until_a_later_one(tree: Tree) -> None:
     await tree.world.booked(call(tree.keytyh, "one"), call(tree.keytyh, "two"))
     await refunded(tree.world, "one")
     assert await in_state(tree, tree.keytyh) == ("2026-01-31", 2, 120, 22_000)
@@ -154,3 +215,8 @@ async def test_usage_goes_back_to_its_days_when_the_schema_does(tree: Tree, data
         await connection.run_sync(run.upgrade)
     await engine.dispose()
     assert await in_state(tree, tree.keytyh) == NONE
+    # On the very day.
+    await tree.world.booked(call(tree.keytyh, "three"))
+    assert await in_state(tree, tree.keytyh) == ("2026-01-31", *MINUTE)
+    assert await beside_it(tree, tree.keytyh) == [("2026-01-31", 2, 120, 11_000, 11_000)]
+    assert await tree.usage(tree.keytyh) == [("2026-01-31", 3, 180, 22_000)]

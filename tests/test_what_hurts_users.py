@@ -73,7 +73,9 @@ async def test_3_a_thousand_calls_drift_by_nothing(db: Database) -> None:
         customer = await world.customer("keytyh", of=world.operator, credit="2")
         await world.booked(*(call(customer, f"c{number}", duration_s=7) for number in range(1000)))
         assert await world.balances(world.operator, customer) == ["-1.17000", "0.83000"]
-        assert await world.select("SELECT account_id, charged_units FROM usage_parts ORDER BY account_id") == [
+        assert await world.select(
+            "SELECT account_id, CAST(sum(charged_units) AS int) FROM usage_parts GROUP BY 1 ORDER BY 1"
+        ) == [
             (world.operator.id, 117_000),
             (customer.id, 117_000),
         ]

@@ -37,7 +37,8 @@ _NOTES = (
     "The client shares the cores with the server and the database; its bodies are made before the clock starts.",
     "callIds grow as those of a switch do. Random ones (UUIDs) touch more pages of the index once there are millions.",
     "A round lasts some seconds and the tables hold some million rows at most: this is not the speed after a month.",
-    "pgbench finds its prices without rating and tells no listeners: it does less than a call of the product.",
+    "pgbench finds its prices without rating and tells no listeners: it does less than a call of the product. But "
+    "usage has a row of its own on each level there, as in the product when the targets were set (docs/adr/0031).",
     "CPU is processor time in milliseconds for each 1,000 calls; `client` is whoever asks: the HTTP client, the engine "
     "in process with its rating, or pgbench.",
 )

@@ -3,7 +3,8 @@
 It does what one call of the product does to the tables, with prices that cost nothing to find: claim the key, insert
 the call and its five charges, lock the five accounts in ascending id, add to their usage of the day, take the amounts
 off their balances. Each transaction is one round trip of prepared statements; what everybody waits for (the operator's
-row) is touched last. It does not tell listeners: a notification per transaction would slow it down further.
+row) is touched last. It does not tell listeners: a notification per transaction would slow it down further. Usage has a
+row of its own on each level, as it had in the product before docs/adr/0031: the targets are in terms of this baseline.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Usage of the running day.
+"""Usage of the latest day.
 
 Revision ID: 0012
 Revises: 0011
@@ -33,6 +33,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW usage_parts")
+    # Or a call could be charged between its reading and its end.
+    op.execute("LOCK TABLE account_state IN ACCESS EXCLUSIVE MODE")
     op.execute(
         "INSERT INTO usage_days AS usage (account_id, day, calls, duration_s, charged_units) "
         "SELECT account_id, usage_day, day_calls, day_duration_s, day_charged_units "
