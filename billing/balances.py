@@ -57,27 +57,38 @@ def _by_version(statement: str) -> tuple[str, str]:
     return statement.format(was="was", join=looked_for), statement.format(was="OLD", join="")
 
 
-_APPLY = _by_version(f"""
+def _applying(change: str, *, used: str = "", answered: str = "", added: str = "") -> str:
+    return f"""
 WITH changed AS (
     UPDATE account_state AS state
     SET balance_units = state.balance_units + change.balance_units,
         held_units = state.held_units + change.held_units,
-        version = state.version + CASE WHEN change.balance_units = 0 AND change.held_units = 0 THEN 0 ELSE 1 END,
-        {usage_store.IN_STATE}
-    FROM (
+        version = state.version + CASE WHEN change.balance_units = 0 AND change.held_units = 0 THEN 0 ELSE 1 END{used}
+    FROM {change}
+    WHERE state.account_id = change.account_id
+    RETURNING state.account_id,
+              state.balance_units + state.credit_limit_units - state.held_units AS available_units{answered}
+),
+{_TELL_LOW}{added}
+SELECT pg_notify($4, payload) FROM unnest($5::text[]) AS payload
+UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
+"""  # noqa: S608 - constants
+
+
+# Credit and holds have no usage, and a call that asks whether it may start waits for no more than it needs.
+_APPLY = _applying("unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, balance_units, held_units)")
+_APPLY_WITH_USAGE = _by_version(
+    _applying(
+        f"""(
         SELECT account_id, balance_units, held_units, {usage_store.DAY} AS day, calls, duration_s, charged_units
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
              AS given (account_id, balance_units, held_units, day, calls, duration_s, charged_units)
-    ) AS change {{join}}
-    WHERE state.account_id = change.account_id
-    RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units,
-              {usage_store.EARLIER}
-),
-{_TELL_LOW},
-used_earlier AS ({usage_store.adding_earlier(10)})
-SELECT pg_notify($4, payload) FROM unnest($5::text[]) AS payload
-UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
-""")  # noqa: S608 - constants
+    ) AS change {{join}}""",  # noqa: S608 - constants
+        used=f", {usage_store.IN_STATE}",
+        answered=f", {usage_store.EARLIER}",
+        added=f", used_earlier AS ({usage_store.adding_earlier(10)})",
+    )
+)
 
 # Of the accounts: nobody is blocked or short, everybody has the list that is expected. Amounts are never negative.
 _STANDS = """
@@ -192,17 +203,20 @@ async def apply_to_locked(
         if balance_changes.get(account_id) or held_changes.get(account_id)
     ]
     account_ids = [*changed, *(figures.keys() - changed)]
-    if account_ids:
-        await connection.execute(
-            _of_server(_APPLY, connection),
-            account_ids,
-            [balance_changes.get(account_id, 0) for account_id in account_ids],
-            [held_changes.get(account_id, 0) for account_id in account_ids],
-            BALANCE_CHANNEL,
-            notification_payloads(cause, changed),
-            *zip(*(figures.get(account_id, _NO_FIGURES) for account_id in account_ids), strict=True),
-            *usage.earlier,
-        )
+    if not account_ids:
+        return
+    changes = (
+        account_ids,
+        [balance_changes.get(account_id, 0) for account_id in account_ids],
+        [held_changes.get(account_id, 0) for account_id in account_ids],
+        BALANCE_CHANNEL,
+        notification_payloads(cause, changed),
+    )
+    if not figures:
+        await connection.execute(_APPLY, *changes)
+        return
+    latest = zip(*(figures.get(account_id, _NO_FIGURES) for account_id in account_ids), strict=True)
+    await connection.execute(_of_server(_APPLY_WITH_USAGE, connection), *changes, *latest, *usage.earlier)
 
 
 async def all_stand(
