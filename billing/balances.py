@@ -57,6 +57,15 @@ def _by_version(statement: str) -> tuple[str, str]:
     return statement.format(was="was", join=looked_for), statement.format(was="OLD", join="")
 
 
+def _change_with_usage(columns: str) -> str:
+    """What an account is changed by: two columns of the statement's own, $2 and $3, and usage of a day, $6 to $9."""
+    return f"""(
+        SELECT account_id, {columns}, {usage_store.DAY} AS day, calls, duration_s, charged_units
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
+             AS given (account_id, {columns}, day, calls, duration_s, charged_units)
+    ) AS change {{join}}"""  # noqa: S608 - constants
+
+
 def _applying(change: str, *, used: str = "", answered: str = "", added: str = "") -> str:
     return f"""
 WITH changed AS (
@@ -79,11 +88,7 @@ UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 _APPLY = _applying("unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, balance_units, held_units)")
 _APPLY_WITH_USAGE = _by_version(
     _applying(
-        f"""(
-        SELECT account_id, balance_units, held_units, {usage_store.DAY} AS day, calls, duration_s, charged_units
-        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
-             AS given (account_id, balance_units, held_units, day, calls, duration_s, charged_units)
-    ) AS change {{join}}""",  # noqa: S608 - constants
+        _change_with_usage("balance_units, held_units"),
         used=f", {usage_store.IN_STATE}",
         answered=f", {usage_store.EARLIER}",
         added=f", used_earlier AS ({usage_store.adding_earlier(10)})",
@@ -109,11 +114,7 @@ WITH changed AS (
     SET balance_units = state.balance_units - change.units,
         version = state.version + CASE WHEN change.units = 0 THEN 0 ELSE 1 END,
         {usage_store.IN_STATE}
-    FROM (
-        SELECT account_id, units, rate_list_id, {usage_store.DAY} AS day, calls, duration_s, charged_units
-        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
-             AS given (account_id, units, rate_list_id, day, calls, duration_s, charged_units)
-    ) AS change {{join}}
+    FROM {_change_with_usage("units, rate_list_id")}
     WHERE state.account_id = change.account_id
     RETURNING state.account_id, state.balance_units + state.credit_limit_units - state.held_units AS available_units,
               {_STANDS.format(short=">= 0")} AS stands,
