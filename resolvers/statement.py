@@ -96,7 +96,9 @@ class Rows:
         def select_numbered(names: Collection[str]) -> Select[*tuple[Any, ...]]:
             kept = [getattr(self, name).label(name) for name in names if name not in added]
             numbers = [column.label(name) for name, column in added.items() if name in names]
-            return select(*kept, *numbers).select_from(self.source())
+            # Never none, as in `_rows_of`: whether there is more is counted, whatever the rows have in them.
+            chosen = [*kept, *numbers] or [added["place"].label("place")]
+            return select(*chosen).select_from(self.source())
 
         return Rows(alias, {**self._types, **{name: column.type for name, column in added.items()}}, select_numbered)
 

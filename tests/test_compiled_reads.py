@@ -265,7 +265,8 @@ async def test_a_statement_leaves_to_the_resolvers_what_it_does_not_know(world: 
 
 async def test_of_a_list_nothing_but_its_form_may_be_asked_for(world: ReadWorld) -> None:
     query = """{ viewer { customers { __typename } transactions { pageInfo { hasPreviousPage } }
-      calls(last: 1) { pageInfo { hasNextPage } } empty: customers { ... @include(if: false) { nodes { id } } } } }"""
+      holds(first: 1) { pageInfo { hasNextPage } } calls(last: 1) { pageInfo { hasNextPage } }
+      empty: customers { ... @include(if: false) { nodes { id } } } } }"""
     for viewer in VIEWERS:
         answered, expected = await world.both(viewer, RandomQuery(query))
         assert isinstance(answered, EncodedResult)
