@@ -5,16 +5,21 @@ the channel ``tollpath_balance`` at commit, with one notification for many accou
 locked in ascending ``account_id``; whoever locks more than one row at a time does it through `lock_states`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from billing import usage_store
-from billing.call_rows import NO_USAGE, UsageOfDays
+from billing.call_rows import NO_USAGE, UsageColumns, UsageOfDays
+from billing.int_arrays import int_array
 from billing.money import BALANCE_UNITS_MAX
+
+if TYPE_CHECKING:
+    from asyncpg.cursor import Cursor
 
 BALANCE_CHANNEL = "tollpath_balance"
 LOW_BALANCE_CHANNEL = "tollpath_low_balance"
@@ -26,10 +31,10 @@ _PAYLOAD_BYTES_MAX = 7900
 _LOCK = """
 SELECT account_id, balance_units, held_units, credit_limit_units, rate_list_id, blocked,
        clock_timestamp() AS now
-FROM account_state WHERE account_id = ANY($1::bigint[]) ORDER BY account_id FOR NO KEY UPDATE
+FROM account_state WHERE account_id = ANY($1::text::bigint[]) ORDER BY account_id FOR NO KEY UPDATE
 """
 
-_SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id = ANY($1::bigint[])"
+_SELECTED = "SELECT account_id, rate_list_id FROM account_state WHERE account_id = ANY($1::text::bigint[])"
 
 # Follows a CTE `changed` that answers account_id and available_units. A watch whose account is now below its
 # threshold, or no longer, is marked so, and a notice is kept of the first.
@@ -61,7 +66,8 @@ def _change_with_usage(columns: str) -> str:
     """What an account is changed by: two columns of the statement's own, $2 and $3, and usage of a day, $6 to $9."""
     return f"""(
         SELECT account_id, {columns}, {usage_store.DAY} AS day, calls, duration_s, charged_units
-        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[])
+        FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[],
+                    $6::text::int[], $7::text::bigint[], $8::text::bigint[], $9::text::bigint[])
              AS given (account_id, {columns}, day, calls, duration_s, charged_units)
     ) AS change {{join}}"""  # noqa: S608 - constants
 
@@ -85,7 +91,10 @@ UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 
 
 # Credit and holds have no usage, and a call that asks whether it may start waits for no more than it needs.
-_APPLY = _applying("unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, balance_units, held_units)")
+_APPLY = _applying(
+    "unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) "
+    "AS change (account_id, balance_units, held_units)"
+)
 _APPLY_WITH_USAGE = _by_version(
     _applying(
         _change_with_usage("balance_units, held_units"),
@@ -102,8 +111,8 @@ AND (change.units = 0 OR state.balance_units + state.credit_limit_units - state.
 """
 
 _ALL_STAND = f"""
-SELECT count(*) = cardinality($1::bigint[])
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS change (account_id, units, rate_list_id)
+SELECT count(*) = cardinality($1::text::bigint[])
+FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) AS change (account_id, units, rate_list_id)
 JOIN account_state AS state USING (account_id)
 WHERE {_STANDS.format(short=">= change.units")}
 """  # noqa: S608 - constants
@@ -126,7 +135,7 @@ told AS MATERIALIZED (
     UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 ),
 used_earlier AS ({usage_store.adding_earlier(10)})
-SELECT (SELECT count(*) FROM changed WHERE stands) = cardinality($1::bigint[])
+SELECT (SELECT count(*) FROM changed WHERE stands) = cardinality($1::text::bigint[])
        AND NOT EXISTS (SELECT FROM holds WHERE call_id = ANY($5::text[]))
        AND NOT EXISTS (SELECT FROM early_ends WHERE call_id = ANY($5::text[])) AS all_stand,
        (SELECT epoch FROM pricing_epoch) AS pricing_epoch,
@@ -164,7 +173,7 @@ async def lock_states(connection: "asyncpg.Connection[Any]", account_ids: Iterab
 
     Each record also has ``now``, the database's clock.
     """
-    return await connection.fetch(_LOCK, sorted(account_ids))
+    return await connection.fetch(_LOCK, int_array(sorted(account_ids)))
 
 
 async def operator_id(connection: "asyncpg.Connection[Any]") -> int:
@@ -175,7 +184,7 @@ async def operator_id(connection: "asyncpg.Connection[Any]") -> int:
 
 async def selected_lists(connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]) -> dict[int, int]:
     """The selected rate list of each account, as of now and not locked."""
-    rows = await connection.fetch(_SELECTED, list(account_ids))
+    rows = await connection.fetch(_SELECTED, int_array(list(account_ids)))
     return {row["account_id"]: row["rate_list_id"] for row in rows}
 
 
@@ -207,9 +216,9 @@ async def apply_to_locked(
     if not account_ids:
         return
     changes = (
-        account_ids,
-        [balance_changes.get(account_id, 0) for account_id in account_ids],
-        [held_changes.get(account_id, 0) for account_id in account_ids],
+        int_array(account_ids),
+        int_array([balance_changes.get(account_id, 0) for account_id in account_ids]),
+        int_array([held_changes.get(account_id, 0) for account_id in account_ids]),
         BALANCE_CHANNEL,
         notification_payloads(cause, changed),
     )
@@ -217,7 +226,7 @@ async def apply_to_locked(
         await connection.execute(_APPLY, *changes)
         return
     latest = zip(*(figures.get(account_id, _NO_FIGURES) for account_id in account_ids), strict=True)
-    await connection.execute(_of_server(_APPLY_WITH_USAGE, connection), *changes, *latest, *usage.earlier)
+    await connection.execute(_of_server(_APPLY_WITH_USAGE, connection), *changes, *_texts(latest, usage.earlier))
 
 
 async def all_stand(
@@ -228,31 +237,39 @@ async def all_stand(
     return stand
 
 
-async def charge_together(
+async def bind_charge(
     connection: "asyncpg.Connection[Any]",
     totals: Mapping[int, int],
     selections: Mapping[int, int],
     call_ids: Sequence[str],
     usage: UsageOfDays,
-) -> int | None:
-    """Take ``totals``, in ascending id and never negative, off the balances, if nothing stands in the way of any, and
-    add ``usage``, the latest in the same order of the same accounts, to the usage of days.
+) -> "Cursor[asyncpg.Record]":
+    """Give the server all that `charge_together` needs, before anything is locked that others would wait for.
 
-    ``selections`` are the selected lists by which they were rated, ``call_ids`` the calls that they are for. Answers
-    the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held or has
-    ended before its authorisation: then the caller has to roll back. It has locked the operator's row before; this
-    locks the other rows, in ascending id.
+    ``totals``, in ascending id and never negative, are taken off the balances, and ``usage``, the latest in the same
+    order of the same accounts, is added to the usage of days. ``selections`` are the selected lists by which they were
+    rated, ``call_ids`` the calls that they are for. The caller is in a transaction.
     """
     payloads = notification_payloads(Cause.CALL, (account_id for account_id, units in totals.items() if units))
     _, *latest = usage.latest
-    found = await connection.fetchrow(
+    return await connection.cursor(
         _of_server(_CHARGE, connection),
         *_columns(totals, selections),
         payloads,
         call_ids,
-        *latest,
-        *usage.earlier,
+        *_texts(latest, usage.earlier),
     )
+
+
+async def charge_together(bound: "Cursor[asyncpg.Record]") -> int | None:
+    """Carry out what `bind_charge` answered, if nothing stands in the way of any of it.
+
+    Answers the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held
+    or has ended before its authorisation: then the caller has to roll back. It has locked the operator's row since;
+    this locks the other rows, in ascending id. Everything is as of now: a statement that changes rows gets its snapshot
+    when it is carried out, and not when it is bound.
+    """
+    found = await bound.fetchrow()
     assert found is not None
     if not found["all_stand"]:
         return None
@@ -264,8 +281,14 @@ def _of_server(by_version: tuple[str, str], connection: "asyncpg.Connection[Any]
     return by_version[connection.get_server_version().major >= 18]
 
 
-def _columns(totals: Mapping[int, int], selections: Mapping[int, int]) -> tuple[list[int], list[int], list[int]]:
-    return list(totals), list(totals.values()), [selections[account_id] for account_id in totals]
+def _columns(totals: Mapping[int, int], selections: Mapping[int, int]) -> tuple[str, str, str]:
+    list_ids = [selections[account_id] for account_id in totals]
+    return int_array(list(totals)), int_array(list(totals.values())), int_array(list_ids)
+
+
+def _texts(latest: Iterable[Sequence[int | None]], earlier: UsageColumns) -> Iterator[str]:
+    """The parameters of `_change_with_usage` and `usage_store.adding_earlier`."""
+    return map(int_array, chain(latest, earlier))
 
 
 async def set_credit_limit_of(connection: "asyncpg.Connection[Any]", account_id: int, credit_limit_units: int) -> None:

@@ -8,6 +8,7 @@ import asyncpg
 
 from billing.call_rows import CALL_COLUMNS, CHARGE_COLUMNS, CallRows, copied_calls
 from billing.charge_order import BookedCall
+from billing.int_arrays import int_array
 from models.tables import CALL_NO_BLOCK
 
 _BOOKED_COLUMNS = list(BookedCall._fields)
@@ -33,7 +34,7 @@ _INSTANT = "timestamptz '2000-01-01 00:00:00+00' + {} * interval '1 microsecond'
 _LOCK_AND_CLAIM = f"""
 INSERT INTO call_keys (call_id, account_id, started_at, call_no)
 SELECT key.call_id, key.account_id, {_INSTANT.format("key.started_us")}, key.call_no FROM {_LOCKED_OPERATOR}
-CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+CROSS JOIN unnest($2::text[], $3::text::bigint[], $4::text::bigint[], $5::text::bigint[])
            AS key (call_id, account_id, started_us, call_no)
 """  # noqa: S608 - constants
 
@@ -55,6 +56,9 @@ SELECT call.call_id, call.account_id, call.started_at, call.call_no FROM {_LOCKE
 _FEW_CALLS = 50
 
 
+_BLOCKS = "SELECT nextval('call_no_blocks') FROM generate_series(1, $1)"
+
+
 class CallNumbers:
     """Hands out growing call numbers; asks the database for a block at a time. One per process."""
 
@@ -63,9 +67,9 @@ class CallNumbers:
 
     async def take(self, connection: "asyncpg.Connection[Any]", count: int) -> list[int]:
         """``count`` numbers. A number that is taken and not used is lost, which means nothing."""
-        while len(self._free) < count:
-            block = await connection.fetchval("SELECT nextval('call_no_blocks')")
-            self._free.extend(range(block * CALL_NO_BLOCK, (block + 1) * CALL_NO_BLOCK))
+        while (missing := count - len(self._free)) > 0:
+            for (block,) in await connection.fetch(_BLOCKS, 1 + (missing - 1) // CALL_NO_BLOCK):
+                self._free.extend(range(block * CALL_NO_BLOCK, (block + 1) * CALL_NO_BLOCK))
         return [self._free.popleft() for _ in range(count)]
 
 
@@ -93,7 +97,8 @@ async def book(connection: "asyncpg.Connection[Any]", rows: CallRows, operator_i
         await connection.execute(_WRITE_LOCK_AND_CLAIM, operator_id, *zip(*calls, strict=True))
         return
     await connection.copy_to_table("calls", source=_once(copied_calls(rows)), columns=CALL_COLUMNS, format="binary")
-    await connection.execute(_LOCK_AND_CLAIM, operator_id, *rows.keys)
+    call_ids, *numbers = rows.keys
+    await connection.execute(_LOCK_AND_CLAIM, operator_id, call_ids, *map(int_array, numbers))
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

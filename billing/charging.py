@@ -125,10 +125,11 @@ class ChargingEngine:
         operator_id = await self._operator(connection)
         try:
             async with connection.transaction():
-                await call_store.book(connection, rows, operator_id)
-                epoch = await balances.charge_together(
+                charge = await balances.bind_charge(
                     connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage
                 )
+                await call_store.book(connection, rows, operator_id)
+                epoch = await balances.charge_together(charge)
                 if epoch is None or not await self._holds_at(epoch, connection, pricing):
                     raise _InTheWay
         except (_InTheWay, asyncpg.UniqueViolationError):

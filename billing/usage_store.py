@@ -47,8 +47,8 @@ _CHANGED_AND_COLUMNS = f"""
 SELECT account_id, day, calls, duration_s, charged_units, 0 FROM changed WHERE day IS NOT NULL
 UNION ALL
 SELECT account_id, {DAY}, calls, duration_s, charged_units, 0
-FROM unnest(${{}}::bigint[], ${{}}::int[], ${{}}::bigint[], ${{}}::bigint[], ${{}}::bigint[])
-     AS usage (account_id, day, calls, duration_s, charged_units)
+FROM unnest(${{}}::text::bigint[], ${{}}::text::int[], ${{}}::text::bigint[], ${{}}::text::bigint[],
+            ${{}}::text::bigint[]) AS usage (account_id, day, calls, duration_s, charged_units)
 """  # noqa: S608 - constants
 
 

@@ -128,6 +128,9 @@ def server_settings(places: Places, *, durable: bool) -> list[str]:
         # Compressing the pages that the log carries whole after a checkpoint (pglz, 0.15 ms each) cost charging up to
         # 14 ms of CPU for 1,000 calls; without it the log is hardly longer: most of these pages are young, half empty.
         "wal_compression": "off",
+        # A commit waits until the log is on the disk, with the operator's row locked. It has less to wait for where the
+        # log is written all the time: 13 ms became 9 for 4,000 calls, 27 became 17 out of a million customers.
+        "wal_writer_delay": "10ms",
         "min_wal_size": "256MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",

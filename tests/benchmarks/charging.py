@@ -1,6 +1,7 @@
 """Charging: over HTTP, in process, and one transaction a call, in turn on one database."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from billing.charging import ChargingEngine
 from billing.errors import Refusal
 from billing.price_book import PriceBook
 from models.database import Database
+from server import garbage_collection
 from tests.benchmarks.http_client import send_all
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client, cpu_s_of_process
@@ -149,8 +151,16 @@ class _OverHttp:
         return Way(name, measure)
 
 
-def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, times: int) -> Way:
-    """The engine without HTTP: so many times `ORDERS_EACH`, by `CALLERS` who wait for their answers."""
+def in_process(
+    batcher: Batcher,
+    load: CallLoad,
+    meter: CpuMeter,
+    times: int,
+    *,
+    orders_each: int = ORDERS_EACH,
+    callers: int = CALLERS,
+) -> Way:
+    """The engine without HTTP: so many times ``orders_each``, by ``callers`` who wait for their answers."""
 
     async def charge_some(waiting: list[list[ChargeOrder]]) -> None:
         while waiting:
@@ -160,13 +170,13 @@ def in_process(batcher: Batcher, load: CallLoad, meter: CpuMeter, times: int) ->
                     raise RuntimeError(f"refused: {outcome!r}")
 
     async def measure() -> Measured:
-        waiting = [load.orders(ORDERS_EACH) for _ in range(times)]
+        waiting = [load.orders(orders_each) for _ in range(times)]
         meter.start()
         begun_at = perf_counter()
-        await asyncio.gather(*(charge_some(waiting) for _ in range(CALLERS)))
-        return Measured(times * ORDERS_EACH, perf_counter() - begun_at, meter.taken_s())
+        await asyncio.gather(*(charge_some(waiting) for _ in range(callers)))
+        return Measured(times * orders_each, perf_counter() - begun_at, meter.taken_s())
 
-    return Way(f"engine in process, {ORDERS_EACH:,} a time, {CALLERS} in flight", measure)
+    return Way(f"engine in process, {orders_each:,} a time, {callers} in flight", measure)
 
 
 def one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seconds: int) -> Way:
@@ -182,10 +192,15 @@ def one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seco
 
 @asynccontextmanager
 async def batcher_on(url: str) -> AsyncIterator[Batcher]:
+    """The engine in this process, which collects its garbage as a server does for as long."""
     database = Database(url)
     batcher = Batcher(database, ChargingEngine(PriceBook()))
+    thresholds = gc.get_threshold()
+    garbage_collection.settle()
     try:
         yield batcher
     finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
         await batcher.close()
         await database.close()

@@ -16,6 +16,7 @@ from tests.benchmarks.tree import CHILDREN_BY_LEVEL
 NAME = "growth"
 
 _TIMES = 60
+_TIMES_ONE = 2_000
 _QUICK_SHARE = 30
 # 10,000 customers each, but where the operator itself calls.
 _CHILDREN_BY_PATH_LENGTH = {1: (), 3: (100, 100), 5: CHILDREN_BY_LEVEL, 10: (1, 1, 1, 1, 1, *CHILDREN_BY_LEVEL)}
@@ -29,10 +30,12 @@ _CALLS_OF_A_DAY = 2_000_000
 _NOTES = (
     "Where the operator itself calls there is one account, so nothing is spread over many rows.",
     "Stored calls were charged by the product itself just before, with ids that grow; they are all in memory.",
-    "Where any of a million customers calls, two levels of a path are accounts that hardly another call of its batch "
-    "has; where 10,000 do, one: a batch of 4,000 calls changes 7,300 rows of balances instead of 4,400, each on a page "
-    "of its own. At an account's first call its list has to be asked for; behind two million calls five customers in "
-    "six have called: later calls. The first call of a day writes the usage of the account's day before.",
+    "One call at a time, no two calls share a batch: each changes the accounts of its own path and nothing is saved. "
+    "That is what a call costs by itself, among however many accounts.",
+    "In a batch an account changes once for all of its calls, so what a batch saves depends on who calls. 4,000 calls "
+    "of 10,000 customers change 3,400 rows of balances instead of 20,000, and of any of a million ones 7,300, each "
+    "on a page of its own. At an account's first call its list has to be asked for; behind two million calls five "
+    "customers in six have called: later calls. The first call of a day writes the usage of the account's day before.",
     "A longer path has a charge, a balance and a usage figure more on each level: that much it must cost.",
     "CPU is processor time in milliseconds for each 1,000 calls; `engine` is this process with its rating.",
 )
@@ -46,6 +49,8 @@ async def run(options: Options) -> Report:
     for length, children in _CHILDREN_BY_PATH_LENGTH.items():
         async with _place(options, rows, children) as growing:
             await growing.measure(f"path of {length}")
+            if children == CHILDREN_BY_LEVEL:
+                await growing.measure_one_at_a_time(f"path of {length}, one call at a time")
             for count in stored if children == CHILDREN_BY_LEVEL else ():
                 await growing.charge_up_to(count)
                 await growing.measure(f"path of {length}, {count:,} calls stored")
@@ -59,6 +64,7 @@ async def run(options: Options) -> Report:
             await growing.measure("path of 5, 1,000,000 customers, first calls")
             await growing.charge_up_to(_CALLS_OF_A_DAY)
             await growing.measure("path of 5, 1,000,000 customers, later calls")
+            await growing.measure_one_at_a_time("path of 5, 1,000,000 customers, one call at a time")
             growing.load.let_a_day_pass()
             await growing.measure("path of 5, 1,000,000 customers, first calls of the next day")
         alarms += growing.alarms
@@ -87,17 +93,26 @@ class _Growing:
         self.load = CallLoad(place.tree, options.seed)
         self.alarms: list[str] = []
         self._rounds = _rounds(options)
-        self._times = _TIMES // _QUICK_SHARE if options.quick else _TIMES
+        self._share = _QUICK_SHARE if options.quick else 1
         self._rows = rows
         self._batcher = batcher
         self._meter = CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
         self._charged = 0
 
     async def measure(self, name: str) -> None:
-        """One row, after a round that is thrown away."""
-        way = in_process(self._batcher, self.load, self._meter, self._times)
+        """One row."""
+        await self._measure(name, _TIMES, ORDERS_EACH, CALLERS)
+
+    async def measure_one_at_a_time(self, name: str) -> None:
+        """One row, where no two calls share a batch: each changes the accounts of its path by itself."""
+        await self._measure(name, _TIMES_ONE, orders_each=1, callers=1)
+
+    async def _measure(self, name: str, times: int, orders_each: int, callers: int) -> None:
+        """After a round that is thrown away."""
+        times //= self._share
+        way = in_process(self._batcher, self.load, self._meter, times, orders_each=orders_each, callers=callers)
         rounds = [await way.measure() for _ in range(1 + self._rounds)][1:]
-        self._charged += (1 + self._rounds) * self._times * ORDERS_EACH
+        self._charged += (1 + self._rounds) * times * orders_each
         self._rows.append(_row(Way(name, way.measure, rounds)))
 
     async def charge_up_to(self, count: int) -> None:
