@@ -111,7 +111,7 @@ AND (change.units = 0 OR state.balance_units + state.credit_limit_units - state.
 """
 
 _ALL_STAND = f"""
-SELECT count(*) = cardinality($1::text::bigint[])
+SELECT count(*) = $4
 FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) AS change (account_id, units, rate_list_id)
 JOIN account_state AS state USING (account_id)
 WHERE {_STANDS.format(short=">= change.units")}
@@ -135,7 +135,7 @@ told AS MATERIALIZED (
     UNION ALL SELECT pg_notify('{LOW_BALANCE_CHANNEL}', id::text) FROM noticed
 ),
 used_earlier AS ({usage_store.adding_earlier(10)})
-SELECT (SELECT count(*) FROM changed WHERE stands) = cardinality($1::text::bigint[])
+SELECT (SELECT count(*) FROM changed WHERE stands) = $15
        AND NOT EXISTS (SELECT FROM holds WHERE call_id = ANY($5::text[]))
        AND NOT EXISTS (SELECT FROM early_ends WHERE call_id = ANY($5::text[])) AS all_stand,
        (SELECT epoch FROM pricing_epoch) AS pricing_epoch,
@@ -226,55 +226,17 @@ async def apply_to_locked(
         await connection.execute(_APPLY, *changes)
         return
     latest = zip(*(figures.get(account_id, _NO_FIGURES) for account_id in account_ids), strict=True)
-    await connection.execute(_of_server(_APPLY_WITH_USAGE, connection), *changes, *_texts(latest, usage.earlier))
+    await connection.execute(
+        _of_server(_APPLY_WITH_USAGE, connection), *changes, *_usage_parameters(latest, usage.earlier)
+    )
 
 
 async def all_stand(
     connection: "asyncpg.Connection[Any]", totals: Mapping[int, int], selections: Mapping[int, int]
 ) -> bool:
-    """Whether `charge_together` would find nothing in its way, as of now and with nothing locked."""
-    stand: bool = await connection.fetchval(_ALL_STAND, *_columns(totals, selections))
+    """Whether a `BatchCharge` would find nothing in its way, as of now and with nothing locked."""
+    stand: bool = await connection.fetchval(_ALL_STAND, *_columns(totals, selections), len(totals))
     return stand
-
-
-async def bind_charge(
-    connection: "asyncpg.Connection[Any]",
-    totals: Mapping[int, int],
-    selections: Mapping[int, int],
-    call_ids: Sequence[str],
-    usage: UsageOfDays,
-) -> "Cursor[asyncpg.Record]":
-    """Give the server all that `charge_together` needs, before anything is locked that others would wait for.
-
-    ``totals``, in ascending id and never negative, are taken off the balances, and ``usage``, the latest in the same
-    order of the same accounts, is added to the usage of days. ``selections`` are the selected lists by which they were
-    rated, ``call_ids`` the calls that they are for. The caller is in a transaction.
-    """
-    payloads = notification_payloads(Cause.CALL, (account_id for account_id, units in totals.items() if units))
-    _, *latest = usage.latest
-    return await connection.cursor(
-        _of_server(_CHARGE, connection),
-        *_columns(totals, selections),
-        payloads,
-        call_ids,
-        *_texts(latest, usage.earlier),
-    )
-
-
-async def charge_together(bound: "Cursor[asyncpg.Record]") -> int | None:
-    """Carry out what `bind_charge` answered, if nothing stands in the way of any of it.
-
-    Answers the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is held
-    or has ended before its authorisation: then the caller has to roll back. It has locked the operator's row since;
-    this locks the other rows, in ascending id. Everything is as of now: a statement that changes rows gets its snapshot
-    when it is carried out, and not when it is bound.
-    """
-    found = await bound.fetchrow()
-    assert found is not None
-    if not found["all_stand"]:
-        return None
-    epoch: int = found["pricing_epoch"]
-    return epoch
 
 
 def _of_server(by_version: tuple[str, str], connection: "asyncpg.Connection[Any]") -> str:
@@ -286,9 +248,62 @@ def _columns(totals: Mapping[int, int], selections: Mapping[int, int]) -> tuple[
     return int_array(list(totals)), int_array(list(totals.values())), int_array(list_ids)
 
 
-def _texts(latest: Iterable[Sequence[int | None]], earlier: UsageColumns) -> Iterator[str]:
+def _usage_parameters(latest: Iterable[Sequence[int | None]], earlier: UsageColumns) -> Iterator[str]:
     """The parameters of `_change_with_usage` and `usage_store.adding_earlier`."""
     return map(int_array, chain(latest, earlier))
+
+
+class BatchCharge:
+    """What a batch of calls takes off balances and adds to usage, if nothing stands in the way of any of it.
+
+    ``totals`` are in ascending id and never negative; ``usage``, the latest in the same order of the same accounts, is
+    added to the usage of days. ``selections`` are the selected lists by which they were rated, ``call_ids`` the calls
+    that they are for.
+    """
+
+    def __init__(
+        self,
+        connection: "asyncpg.Connection[Any]",
+        totals: Mapping[int, int],
+        selections: Mapping[int, int],
+        call_ids: Sequence[str],
+        usage: UsageOfDays,
+    ) -> None:
+        self._connection = connection
+        self._statement = _of_server(_CHARGE, connection)
+        _, *latest = usage.latest
+        self._arguments = (
+            *_columns(totals, selections),
+            notification_payloads(Cause.CALL, (account_id for account_id, units in totals.items() if units)),
+            call_ids,
+            *_usage_parameters(latest, usage.earlier),
+            len(totals),
+        )
+        self._bound: Cursor[asyncpg.Record] | None = None
+
+    async def bind(self) -> None:
+        """Give the server all of it in this transaction, before anything is locked that others would wait for.
+
+        It may be left out: a few calls are sent faster than an answer is waited for.
+        """
+        self._bound = await self._connection.cursor(self._statement, *self._arguments)
+
+    async def carry_out(self) -> int | None:
+        """Charge, on what stands now: a statement that changes rows takes its snapshot here and not when it is bound.
+
+        Answers the pricing epoch, or None if an account is blocked, short of credit or has another list, or a call is
+        held or has ended before its authorisation: then the caller has to roll back. It has locked the operator's row
+        since; this locks the other rows, in ascending id.
+        """
+        if self._bound is not None:
+            found = await self._bound.fetchrow()
+        else:
+            found = await self._connection.fetchrow(self._statement, *self._arguments)
+        assert found is not None
+        if not found["all_stand"]:
+            return None
+        epoch: int = found["pricing_epoch"]
+        return epoch
 
 
 async def set_credit_limit_of(connection: "asyncpg.Connection[Any]", account_id: int, credit_limit_units: int) -> None:

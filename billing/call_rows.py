@@ -28,9 +28,9 @@ _CHARGE_WIDTHS = (8, 8, 8, 8, 8, 8, 4)
 _PRICE = CHARGE_COLUMNS.index("price_per_minute_e8")
 _CALL_NUMBERS = ("account_id", "started_at", "call_no", "duration_s", "billed_s", "charged_units", "overdrawn")
 _CALL_WIDTHS = (8, 8, 8, 4, 4, 8, 1)
-_CALL_TEXTS = ("call_id", "number", "caller_number")
-# Of many calls to the same places, mostly without a reason.
-_CALL_TEXTS_ALIKE = ("prefix", "destination", "status", "unrated_reason")
+_CALL_TEXTS = ("call_id", "number", "caller_number", "unrated_reason")
+# Of many calls to the same places.
+_CALL_TEXTS_ALIKE = ("prefix", "destination", "status")
 CALL_COLUMNS = (*_CALL_NUMBERS, *_CALL_TEXTS, *_CALL_TEXTS_ALIKE)
 # To PostgreSQL an instant is microseconds since the year 2000, and a day is days since then.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

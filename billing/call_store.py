@@ -27,7 +27,7 @@ SELECT EXISTS (SELECT FROM call_keys WHERE call_id = ANY($1::text[]))
 
 _LOCKED_OPERATOR = "(SELECT FROM account_state WHERE account_id = $1 FOR NO KEY UPDATE) AS operator"
 
-# Of microseconds since then; an instant costs the driver four times as much as a number.
+# Of microseconds since then: see docs/adr/0022 on what an instant costs the driver.
 _INSTANT = "timestamptz '2000-01-01 00:00:00+00' + {} * interval '1 microsecond'"
 
 # Before the first key is written the operator's row is locked. Less work than COPY, and one answer to wait for.
@@ -53,8 +53,7 @@ written AS (INSERT INTO calls ({", ".join(_BOOKED_COLUMNS)}) SELECT * FROM call)
 INSERT INTO call_keys (call_id, account_id, started_at, call_no)
 SELECT call.call_id, call.account_id, call.started_at, call.call_no FROM {_LOCKED_OPERATOR} CROSS JOIN call
 """  # noqa: S608 - constants
-_FEW_CALLS = 50
-
+FEW_CALLS = 50
 
 _BLOCKS = "SELECT nextval('call_no_blocks') FROM generate_series(1, $1)"
 
@@ -93,7 +92,7 @@ async def book(connection: "asyncpg.Connection[Any]", rows: CallRows, operator_i
     """
     calls = rows.calls
     await connection.copy_to_table("charges", source=_once(rows.charges), columns=CHARGE_COLUMNS, format="binary")
-    if len(calls) <= _FEW_CALLS:
+    if len(calls) <= FEW_CALLS:
         await connection.execute(_WRITE_LOCK_AND_CLAIM, operator_id, *zip(*calls, strict=True))
         return
     await connection.copy_to_table("calls", source=_once(copied_calls(rows)), columns=CALL_COLUMNS, format="binary")

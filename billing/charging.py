@@ -125,11 +125,13 @@ class ChargingEngine:
         operator_id = await self._operator(connection)
         try:
             async with connection.transaction():
-                charge = await balances.bind_charge(
+                charge = balances.BatchCharge(
                     connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage
                 )
+                if len(orders) > call_store.FEW_CALLS:
+                    await charge.bind()
                 await call_store.book(connection, rows, operator_id)
-                epoch = await balances.charge_together(charge)
+                epoch = await charge.carry_out()
                 if epoch is None or not await self._holds_at(epoch, connection, pricing):
                     raise _InTheWay
         except (_InTheWay, asyncpg.UniqueViolationError):

@@ -10,5 +10,8 @@ import orjson
 
 
 def int_array(numbers: Sequence[int | None]) -> str:
-    """``{1,2,null}``. Raises: orjson.JSONEncodeError: a number has more than 64 bits."""
+    """``{1,2,null}``.
+
+    Raises: orjson.JSONEncodeError: a number has more than 64 bits. PostgreSQL refuses those from 2**63 on.
+    """
     return f"{{{orjson.dumps(numbers)[1:-1].decode()}}}"

@@ -6,7 +6,7 @@ usage that is kept in it; whatever else adds goes to `usage_days`.
 
 from billing.call_rows import UsageColumns
 
-# Of days since then; a date costs the driver twice as much as a number.
+# Of days since then: see docs/adr/0022 on what a date costs the driver.
 DAY = "date '2000-01-01' + day"
 
 # Of the two days of `account_state AS state` and a `change`, usage of the later one is kept in the state. A change

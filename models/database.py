@@ -22,7 +22,11 @@ _CONNECT_TIMEOUT_S = 10.0
 # The server enforces the first two; a server that is frozen or cut off enforces nothing, so we stop waiting ourselves.
 _ANSWER_TIMEOUT_S = 35.0
 
+# What is read behind a lock has to be what stands then, whatever the server's own default is.
+_ISOLATION = {"default_transaction_isolation": "read committed"}
+
 _SETTINGS = {
+    **_ISOLATION,
     "jit": "off",
     "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(_LOCK_TIMEOUT_MS),
@@ -32,6 +36,7 @@ _SETTINGS = {
 # The hot statements join unnested arrays with tables by primary key. The planner guesses the arrays' sizes, and a
 # wrong guess once turned 3,500 calls/s into 80 by scanning the whole table: leave it only the index.
 _CHARGING_SETTINGS = {
+    **_ISOLATION,
     "jit": "off",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",

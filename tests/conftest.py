@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from billing import balances
 from models.database import Database
 from models.migrations.run import migrate
 from server.embedded_postgres import EmbeddedPostgres
@@ -124,3 +125,10 @@ def data_dir(stopped_data_dir: Path, tmp_path: Path) -> Path:
     """Such a folder of this test alone."""
     subprocess.run(["cp", "-a", stopped_data_dir, tmp_path / "data"], check=True)
     return tmp_path / "data"
+
+
+@pytest.fixture(params=["OLD", "looked for once more"])
+def statement_of_each_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charging by the statement for PostgreSQL 18, and by that for those before it, which 18 understands as well."""
+    if request.param != "OLD":
+        monkeypatch.setattr(balances, "_of_server", lambda by_version, _: by_version[0])

@@ -58,7 +58,7 @@ async def test_many_calls_are_written_as_a_few_are(tree: Tree, monkeypatch: pyte
         )
 
     few = await booked("few")
-    monkeypatch.setattr(call_store, "_FEW_CALLS", 2)
+    monkeypatch.setattr(call_store, "FEW_CALLS", 2)
     assert await booked("many") == few
     assert len(few) == 3
     assert few[2][3:] == ("44123", "+Ö'\\ \"x", "44", None, 2, 2, 33, "CHARGED", None, False, True, True, True)

@@ -24,11 +24,9 @@ MINUTE = (1, 60, 11_000)
 NONE = (None, 0, 0, 0)
 
 
-@pytest.fixture(params=["OLD", "looked for once more"])
-async def tree(request: pytest.FixtureRequest, db: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Tree]:
-    """By the statement for PostgreSQL 18, and by that for those before it, which 18 understands as well."""
-    if request.param != "OLD":
-        monkeypatch.setattr(balances, "_of_server", lambda by_version, _: by_version[0])
+@pytest.fixture
+async def tree(statement_of_each_server: None, db: Database) -> AsyncIterator[Tree]:
+    """A tree of three levels."""
     async with charging_tree(db) as tree:
         yield tree
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -38,6 +38,7 @@ _NOTES = (
     "levels, the operator on every path. Nobody is blocked or short of credit, no callId comes twice.",
     "The client shares the cores with the server and the database; its bodies are made before the clock starts.",
     "callIds grow as those of a switch do. Random ones (UUIDs) touch more pages of the index once there are millions.",
+    "The engine in process collects its garbage as a server does, who settles it when it begins to serve.",
     "A round lasts some seconds and the tables hold some million rows at most: this is not the speed after a month.",
     "pgbench finds its prices without rating and tells no listeners: it does less than a call of the product. But "
     "usage has a row of its own on each level there, as in the product when the targets were set (docs/adr/0031).",
@@ -171,10 +172,11 @@ def in_process(
 
     async def measure() -> Measured:
         waiting = [load.orders(orders_each) for _ in range(times)]
-        meter.start()
-        begun_at = perf_counter()
-        await asyncio.gather(*(charge_some(waiting) for _ in range(callers)))
-        return Measured(times * orders_each, perf_counter() - begun_at, meter.taken_s())
+        with _garbage_collected_as_in_a_server():
+            meter.start()
+            begun_at = perf_counter()
+            await asyncio.gather(*(charge_some(waiting) for _ in range(callers)))
+            return Measured(times * orders_each, perf_counter() - begun_at, meter.taken_s())
 
     return Way(f"engine in process, {orders_each:,} a time, {callers} in flight", measure)
 
@@ -192,15 +194,19 @@ def one_transaction_a_call(pgbench: Pgbench, meter: CpuMeter, clients: int, seco
 
 @asynccontextmanager
 async def batcher_on(url: str) -> AsyncIterator[Batcher]:
-    """The engine in this process, which collects its garbage as a server does for as long."""
     database = Database(url)
     batcher = Batcher(database, ChargingEngine(PriceBook()))
-    thresholds = gc.get_threshold()
-    garbage_collection.settle()
     try:
         yield batcher
     finally:
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
         await batcher.close()
         await database.close()
+
+
+@contextmanager
+def _garbage_collected_as_in_a_server() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    garbage_collection.settle()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)

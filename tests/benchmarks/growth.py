@@ -75,7 +75,8 @@ async def run(options: Options) -> Report:
         _NOTES,
         alarms,
         {
-            "rounds": f"{_rounds(options)}, medians; seed {options.seed}; {ORDERS_EACH:,} a time, {CALLERS} in flight",
+            "rounds": f"{_rounds(options)}, medians; seed {options.seed}",
+            "calls": f"{ORDERS_EACH:,} a time, {CALLERS} in flight, where they are not one at a time",
             "audit": "NOT CLEAN" if alarms else "clean",
         },
     )
@@ -93,7 +94,7 @@ class _Growing:
         self.load = CallLoad(place.tree, options.seed)
         self.alarms: list[str] = []
         self._rounds = _rounds(options)
-        self._share = _QUICK_SHARE if options.quick else 1
+        self._divisor = _QUICK_SHARE if options.quick else 1
         self._rows = rows
         self._batcher = batcher
         self._meter = CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
@@ -109,7 +110,7 @@ class _Growing:
 
     async def _measure(self, name: str, times: int, orders_each: int, callers: int) -> None:
         """After a round that is thrown away."""
-        times //= self._share
+        times //= self._divisor
         way = in_process(self._batcher, self.load, self._meter, times, orders_each=orders_each, callers=callers)
         rounds = [await way.measure() for _ in range(1 + self._rounds)][1:]
         self._charged += (1 + self._rounds) * times * orders_each
