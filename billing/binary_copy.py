@@ -54,16 +54,7 @@ def with_texts(
     """
     heads = numbers.view(f"V{numbers.dtype.itemsize}").tolist()
     tails = map(_texts, zip(*alike, strict=True))
-    parts = chain.from_iterable(map(_lengths_and_bytes, various))
-    return b"".join(chain.from_iterable(zip(heads, *parts, tails, strict=True)))
-
-
-def _lengths_and_bytes(texts: Sequence[str | None]) -> tuple[list[bytes], list[bytes]]:
-    data = [b"" if text is None else text.encode() for text in texts]
-    lengths = np.fromiter(map(len, data), ">i4", len(data))
-    if None in texts:
-        lengths[[text is None for text in texts]] = -1
-    return lengths.view("V4").tolist(), data
+    return b"".join(chain.from_iterable(zip(heads, *(map(_text, texts) for texts in various), tails, strict=True)))
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)

@@ -86,8 +86,11 @@ class Rows:
         return column
 
     def source(self) -> Subquery:
-        """The subquery, with the columns that have been named up to now."""
-        return self._selecting(self._named).subquery(self._alias)
+        """The subquery, with the columns that have been named up to now.
+
+        Never with none: a statement of sums alone would no longer be one, and rows that are only counted have columns.
+        """
+        return self._selecting(self._named or [*self._types][:1]).subquery(self._alias)
 
     def numbered(self, alias: str) -> "Rows":
         """The same rows with ``place``, their number in their sequence from 1, and ``found``, how many there are."""
@@ -96,9 +99,7 @@ class Rows:
         def select_numbered(names: Collection[str]) -> Select[*tuple[Any, ...]]:
             kept = [getattr(self, name).label(name) for name in names if name not in added]
             numbers = [column.label(name) for name, column in added.items() if name in names]
-            # Never none, as in `_rows_of`: whether there is more is counted, whatever the rows have in them.
-            chosen = [*kept, *numbers] or [added["place"].label("place")]
-            return select(*chosen).select_from(self.source())
+            return select(*kept, *numbers).select_from(self.source())
 
         return Rows(alias, {**self._types, **{name: column.type for name, column in added.items()}}, select_numbered)
 
@@ -107,9 +108,7 @@ def _rows_of(alias: str, statement: Select[*tuple[Any, ...]]) -> Rows:
     columns = {str(column.key): column for column in statement.selected_columns}
 
     def select_named(names: Collection[str]) -> Select[*tuple[Any, ...]]:
-        # Never none: a statement of sums alone would no longer be one.
-        named = [column for name, column in columns.items() if name in names] or list(columns.values())[:1]
-        return statement.with_only_columns(*named)
+        return statement.with_only_columns(*(column for name, column in columns.items() if name in names))
 
     return Rows(alias, {name: column.type for name, column in columns.items()}, select_named)
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -18,6 +17,7 @@ from resolvers.audit import audit
 from tests.adjusting import refunded, refunds_of_usage
 from tests.charging_tree import Tree, charging_tree
 from tests.charging_world import ALWAYS_CHARGE, NOON, Member, call
+from tests.conftest import connect
 
 DAY = timedelta(days=1)
 MINUTE = (1, 60, 11_000)
@@ -112,7 +112,7 @@ async def test_calls_that_are_taken_one_by_one_are_added_as_others_are(tree: Tre
 async def test_a_free_call_is_usage_changes_no_version_and_tells_nobody(tree: Tree, database_url: str) -> None:
     free = await tree.world.customer("free", of=tree.world.operator)
     before = [await tree.world.state(member) for member in (tree.world.operator, free)]
-    listener = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    listener = await connect(database_url)
     told: list[object] = []
     await listener.add_listener(balances.BALANCE_CHANNEL, lambda *given: told.append(given[-1]))
     await tree.world.booked(call(free, "free", number="4390"))
@@ -153,7 +153,7 @@ async def test_credit_that_commits_while_a_batch_waits_for_the_row_loses_no_day(
     await tree.world.booked(call(tree.keytyh, "one"))
     before = await tree.world.state(tree.keytyh)
     alone = [call(tree.keytyh, "unrated", number="1555", started_at=NOON + DAY, policy=ALWAYS_CHARGE)]
-    observer = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    observer = await connect(database_url)
     async with tree.world.db.charging_connection() as connection:
         transaction = connection.transaction()
         await transaction.start()

@@ -207,6 +207,8 @@ async def batcher_on(url: str) -> AsyncIterator[Batcher]:
 def _garbage_collected_as_in_a_server() -> Iterator[None]:
     thresholds = gc.get_threshold()
     garbage_collection.settle()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
