@@ -24,7 +24,7 @@ from models.database import Database
 from models.outage import is_database_outage
 from resolvers.account_directory import AccountDirectory, AccountRef
 from resolvers.accounts import AccountRow, accounts_by_id
-from resolvers.balance_state import BalanceState, LiveCause, read_refs, read_states, scan_states
+from resolvers.balance_state import LiveCause, read_refs, read_states, scan_states
 from resolvers.balance_watcher import SubtreeWatcher, Tell, Watcher
 from resolvers.loader import Loader
 from resolvers.token_watch import TokenWatch
@@ -197,7 +197,6 @@ class BalanceFeed:
         for state in states:
             account_id = state.account.id
             self._watchers.hand_out(state, joining=joining.get(account_id, ()), changed=account_id in causes)
-            _take_apart(state)
 
     async def _watched(
         self, connection: "asyncpg.Connection[Any]", account_ids: Iterable[int]
@@ -232,8 +231,6 @@ class BalanceFeed:
                 self._rows = Loader(self._load_rows)
                 self._scans.popleft()
                 watcher.put_scanned(states)
-                for state in states:
-                    _take_apart(state)
                 return
             self._scans.popleft()
 
@@ -250,14 +247,6 @@ def _parse(payload: str) -> tuple[LiveCause, list[int]]:
     cause, _, account_ids = payload.partition(" ")
     known = LiveCause(cause) if cause in LiveCause.__members__ else LiveCause.PRESENT
     return known, [int(account_id) for account_id in account_ids.split(",")]
-
-
-def _take_apart(state: BalanceState) -> None:
-    """What shows a state refers to it: a circle which nobody but the garbage collector would end.
-
-    Those who could not be told at once make it anew when they come to it.
-    """
-    state.shown = None
 
 
 async def _close(connection: "asyncpg.Connection[Any]") -> None:

@@ -54,8 +54,8 @@ class BalanceState:
     """How an account stood ``at`` a moment by the database's clock; one object for all who watch it.
 
     Amounts are whole units of 0.00001; ``credit_limit_units`` is None where credit is unlimited. ``cause`` is the
-    newest change known of; where several came together, the state shows them all. ``shown`` is for whoever shows
-    it: what was made of the state for the first who watches serves the others too.
+    newest change known of; where several came together, the state shows them all. ``texts`` is for whoever writes
+    it: what was written for the first who watches serves the others too, by who wrote it.
     """
 
     account: AccountRef
@@ -66,7 +66,7 @@ class BalanceState:
     at: datetime
     cause: LiveCause
     _load_row: LoadRow
-    shown: Any = field(default=None, init=False)
+    texts: dict[Any, str] = field(default_factory=dict, init=False)
     _row: "asyncio.Future[AccountRow | None] | None" = field(default=None, init=False)
 
     @property

@@ -26,6 +26,9 @@ class Watcher:
     given. It must not raise. The very first state is always the reader's.
     """
 
+    # Thousands of them are looked at again and again, and long ago each: what lies together is found sooner.
+    __slots__ = ("_error", "_reader", "_tell", "_told", "_waiting", "accounts", "ended", "token_id")
+
     def __init__(
         self,
         accounts: Iterable[AccountRef],
@@ -105,6 +108,8 @@ class SubtreeWatcher(Watcher):
     scan has yet to reach are left to it. A reader so slow that `SUBTREE_ACCOUNTS_MAX` accounts wait is told none of
     them but the whole subtree once more, as it then stands; in a larger subtree it may then hear a version twice.
     """
+
+    __slots__ = ("_ask", "_asked", "_once_more", "_reached", "_root")
 
     def __init__(
         self,

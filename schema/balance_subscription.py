@@ -1,9 +1,8 @@
 """`balanceChanged`: balances as they change."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import strawberry
 
@@ -32,15 +31,21 @@ BalanceCause = graphql_enum(
 )
 
 
+async def _account(state: strawberry.Parent[BalanceState]) -> LazyAccount:
+    from schema.account import Account
+
+    return Account.of(await state.account_row())
+
+
+# Nobody makes one: a `BalanceState` has all of its attributes, and making something of each event would cost as much
+# as writing it does.
 @strawberry.type(description="How an account stands after a change of its balance, held amount or credit limit.")
 class BalanceChange:
-    state: strawberry.Private[BalanceState]
-    # What `schema.event_writer` has made of it, by who did.
-    texts: strawberry.Private[dict[Any, str]] = field(default_factory=dict)
-    balance: Money = strawberry.field(description="Its balance.")
-    held: Money = strawberry.field(description="What is held of it for running calls.")
-    available: Money | None = strawberry.field(
-        description="Balance + credit limit - held: what new calls can cost. Null where credit is unlimited."
+    balance_units: Money = strawberry.field(name="balance", description="Its balance.")
+    held_units: Money = strawberry.field(name="held", description="What is held of it for running calls.")
+    available_units: Money | None = strawberry.field(
+        name="available",
+        description="Balance + credit limit - held: what new calls can cost. Null where credit is unlimited.",
     )
     version: BigInt = strawberry.field(
         description="The account's version. Of one account it grows from event to event."
@@ -50,24 +55,7 @@ class BalanceChange:
     )
     at: datetime = strawberry.field(description="When the account stood like this, right after the change.")
 
-    @strawberry.field(description="The account.")
-    async def account(self) -> LazyAccount:
-        from schema.account import Account
-
-        return Account.of(await self.state.account_row())
-
-    @classmethod
-    def of(cls, state: BalanceState) -> "BalanceChange":
-        available = state.available_units
-        return cls(
-            state=state,
-            balance=Money(state.balance_units),
-            held=Money(state.held_units),
-            available=None if available is None else Money(available),
-            version=BigInt(state.version),
-            cause=state.cause,
-            at=state.at,
-        )
+    account: LazyAccount = strawberry.field(resolver=_account, description="The account.")
 
 
 @strawberry.type
@@ -96,17 +84,7 @@ class BalanceSubscriptions:
         ] = False,
     ) -> AsyncGenerator[BalanceChange, None]:
         wanted = None if account_ids is None else [number_of("Account", account_id) for account_id in account_ids]
-        tell_event = info.context.tell
-        tell = None if tell_event is None else lambda state: tell_event(_shown(state))
-        watching = watch_balances(info.context, wanted, include_descendants=include_descendants, tell=tell)
+        watching = watch_balances(info.context, wanted, include_descendants=include_descendants, tell=info.context.tell)
         async with watching as watcher:
             async for state in watcher:
-                yield _shown(state)
-
-
-def _shown(state: BalanceState) -> BalanceChange:
-    """Made once for all who are told of the state."""
-    if state.shown is None:
-        state.shown = BalanceChange.of(state)
-    shown: BalanceChange = state.shown
-    return shown
+                yield cast("BalanceChange", state)

@@ -21,6 +21,8 @@ class WritesEvents(Protocol):
 class EventTeller:
     """Tells of events whose text can be made at once, where the connection takes it at once."""
 
+    __slots__ = ("_push", "_writer")
+
     def __init__(self, writer: WritesEvents, push: Callable[[str], bool]) -> None:
         self._writer = writer
         self._push = push

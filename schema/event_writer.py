@@ -9,14 +9,13 @@ A writer knows fields that are plain attributes of what an event carries, at any
 more (an account's customers, its parent), and where anything goes wrong, the event is executed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, lru_cache
-from operator import attrgetter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache, partial
+from operator import attrgetter, call
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import orjson
-import strawberry
 from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
@@ -30,42 +29,39 @@ from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet, collect_fields
 from strawberry.types.field import StrawberryField
 
+from resolvers.balance_state import BalanceState
 from schema.account import Account
-from schema.balance_subscription import BalanceChange
 from schema.node import global_id
 
 # What stands in the text, and the attributes whose JSON does: the same for two selections that come to the same.
 _Shape = tuple["str | _Field", ...]
 
+# What every state knows of its account without a look at the database, by the names of `Account`: where it is found in
+# the state, and what makes the text of it.
+_KNOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "id": ("account.id", partial(global_id, "Account")),
+    "username": ("account.username", lambda username: _json(username)),
+    "depth": ("account.path", lambda path: str(len(path) - 1)),
+}
 
-class _Event(NamedTuple):
-    """What a writer reads from. ``account`` is the whole account, or what never changes of it."""
-
-    change: BalanceChange
-    account: "Account | _KnownAccount"
-
-
-class _KnownAccount(NamedTuple):
-    """What every state knows of its account, without a look at the database. The names are those of `Account`."""
-
-    id: strawberry.ID
-    username: str
-    depth: int
+# Leaves whose texts hold nothing that JSON would write otherwise: they stand between quotes as they are. An ID here is
+# a global one, in base64.
+_PLAIN_TEXTS = {"Money", "DateTime", "ID"}
 
 
 class _Field(NamedTuple):
-    """Where the value of a field is found in an `_Event`, and its GraphQL type: a leaf, or a list of leaves."""
+    """Where the value of a field is found in a state or in its account, and its type: a leaf, or a list of leaves."""
 
+    of_account: bool
     attribute: str
     type: GraphQLOutputType
 
 
-class _Read(NamedTuple):
-    """How the value of a field is got from an `_Event`, what becomes of it, and whether there has to be one."""
+class _WithRow(NamedTuple):
+    """What is written from where that is more than every state knows."""
 
-    get: Callable[["_Event"], Any]
-    complete: Callable[[Any], Any]
-    required: bool
+    state: BalanceState
+    account: Account
 
 
 class _CannotWrite(Exception):
@@ -78,42 +74,49 @@ class EventWriter:
     Raises: _CannotWrite.
     """
 
-    __slots__ = ("__weakref__", "_needs_row", "_reads", "_template")
+    __slots__ = ("__weakref__", "_needs_row", "_template", "_texts", "_values")
 
     def __init__(self, shape: _Shape, *, needs_row: bool) -> None:
-        self._template = "".join("%s" if isinstance(part, _Field) else part.replace("%", "%%") for part in shape)
-        self._reads = tuple(_read(part) for part in shape if isinstance(part, _Field))
+        template: list[str] = []
+        attributes: list[str] = []
+        texts: list[Callable[[Any], str]] = []
+        for part in shape:
+            if isinstance(part, _Field):
+                slot, text = _text(part.type)
+                attribute = part.attribute
+                if needs_row:
+                    attribute = f"account.{attribute}" if part.of_account else f"state.{attribute}"
+                elif part.of_account:
+                    attribute, text = _KNOWN[attribute]
+                template.append(slot)
+                attributes.append(attribute)
+                texts.append(text)
+            else:
+                template.append(part.replace("%", "%%"))
+        self._template = "".join(template)
+        self._values = _all_of(attributes)
+        self._texts = texts
         self._needs_row = needs_row
 
-    def at_once(self, change: BalanceChange) -> str | None:
+    def at_once(self, state: BalanceState) -> str | None:
         """The text, unless it needs a look at the database first: then None. Raises: as `write`."""
-        text = change.texts.get(self)
+        text = state.texts.get(self)
         if text is None and not self._needs_row:
-            known = change.state.account
-            account = _KnownAccount(global_id("Account", known.id), known.username, len(known.path) - 1)
-            text = self._written(_Event(change, account))
+            text = state.texts[self] = self._written(state)
         return text
 
-    async def write(self, change: BalanceChange) -> str:
+    async def write(self, state: BalanceState) -> str:
         """The text of the whole result, ``{"data": ...}``. Raises: whatever went wrong; then execute the event."""
-        row = await change.state.account_row()
+        row = await state.account_row()
         # Meanwhile another subscriber may have had it written.
-        return change.texts.get(self) or self._written(_Event(change, Account.of(row)))
-
-    def _written(self, event: _Event) -> str:
-        values = []
-        # Not a function for each field: what runs a few times a second runs cold, and each costs a microsecond.
-        for get, complete, required in self._reads:
-            value = get(event)
-            if value is not None:
-                values.append(_json(complete(value)))
-            elif required:
-                raise ValueError("a value that cannot be null is missing: executing the event says so properly")
-            else:
-                values.append("null")
-        text = self._template % tuple(values)
-        event.change.texts[self] = text
+        text = state.texts.get(self)
+        if text is None:
+            text = state.texts[self] = self._written(_WithRow(state, Account.of(row)))
         return text
+
+    def _written(self, event: BalanceState | _WithRow) -> str:
+        # No step of ours for each field: what runs a few times a second runs cold, and each costs a microsecond.
+        return self._template % tuple(map(call, self._texts, self._values(event)))
 
 
 class EventWriters:
@@ -137,8 +140,8 @@ class EventWriters:
         end = "}}" if extensions is None else f'}},"extensions":{_json(extensions)}}}'
         fields = executor.collect_subfields(type_, details).grouped_field_set
         try:
-            shape = (f'{{"data":{{{_json(key)}:', *selection.object(type_, fields, "change."), end)
-            needs_row = not selection.account_names <= set(_KnownAccount._fields)
+            shape = (f'{{"data":{{{_json(key)}:', *selection.object(type_, fields), end)
+            needs_row = not selection.account_names <= _KNOWN.keys()
             writer = self._writers.get(shape) or EventWriter(shape, needs_row=needs_row)
         except _CannotWrite:
             return None
@@ -153,8 +156,10 @@ class _Selection:
         self._executor = executor
         self.account_names: set[str] = set()
 
-    def object(self, type_: GraphQLObjectType, fields: GroupedFieldSet, place: str) -> Iterator[str | _Field]:
-        """How an object of the type is written that stands at ``place`` in an `_Event`. Raises: _CannotWrite."""
+    def object(
+        self, type_: GraphQLObjectType, fields: GroupedFieldSet, place: tuple[str, ...] = ()
+    ) -> Iterator[str | _Field]:
+        """How an object of the type is written that stands at ``place`` in a state. Raises: _CannotWrite."""
         opening = "{"
         for key, details in fields.items():
             yield f"{opening}{_json(key)}:"
@@ -162,18 +167,22 @@ class _Selection:
             yield from self._value(type_, details, place)
         yield "{}" if opening == "{" else "}"
 
-    def _value(self, type_: GraphQLObjectType, details: FieldDetailsList, place: str) -> Iterator[str | _Field]:
+    def _value(
+        self, type_: GraphQLObjectType, details: FieldDetailsList, place: tuple[str, ...]
+    ) -> Iterator[str | _Field]:
         name = details[0].node.name.value
         if (constant := self._constant(type_, name)) is not None:
             yield _json(constant)
             return
-        attribute = self._attribute(type_, name, place)
+        place = (*place, self._attribute(type_, name))
         value_type = type_.fields[name].type
         if is_non_null_type(value_type) and is_object_type(value_type.of_type):
             inner = self._executor.collect_subfields(value_type.of_type, details).grouped_field_set
-            yield from self.object(value_type.of_type, inner, f"{attribute}.")
+            yield from self.object(value_type.of_type, inner, place)
+        elif place[0] == "account":
+            yield _Field(True, ".".join(place[1:]), value_type)
         else:
-            yield _Field(attribute, value_type)
+            yield _Field(False, ".".join(place), value_type)
 
     def _constant(self, type_: GraphQLObjectType, name: str) -> str | None:
         if name == "__typename":
@@ -183,8 +192,8 @@ class _Selection:
             return currency
         return None
 
-    def _attribute(self, type_: GraphQLObjectType, name: str, place: str) -> str:
-        """Where the value of a field is found in an `_Event`."""
+    def _attribute(self, type_: GraphQLObjectType, name: str) -> str:
+        """The attribute that the value of a field is."""
         if type_.name == "BalanceChange" and name == "account":
             return "account"
         field = type_.fields[name].extensions.get("strawberry-definition")
@@ -192,26 +201,45 @@ class _Selection:
             raise _CannotWrite
         if type_.name == "Account":
             self.account_names.add(field.python_name)
-        return place + field.python_name
+        return field.python_name
 
 
-def _read(field: _Field) -> _Read:
-    return _Read(attrgetter(field.attribute), _completed(_nullable(field.type)), is_non_null_type(field.type))
+def _all_of(attributes: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    """What reads all of these attributes."""
+    if len(attributes) > 1:
+        return attrgetter(*attributes)
+    each = [attrgetter(attribute) for attribute in attributes]
+    return lambda event: [get(event) for get in each]
 
 
-def _completed(type_: GraphQLOutputType) -> Callable[[Any], Any]:
-    """What becomes of a value of the type that is not None. Raises: _CannotWrite."""
+def _text(type_: GraphQLOutputType) -> tuple[str, Callable[[Any], str]]:
+    """The JSON of a value of the type: what stands around it, and what makes it, or raises where there has to be one.
+
+    Raises: _CannotWrite.
+    """
+    if is_non_null_type(type_):
+        return _text_of_some(type_.of_type)
+    # There are no quotes around null.
+    return "%s", partial(_text_or_null, *_text_of_some(type_))
+
+
+def _text_of_some(type_: GraphQLOutputType) -> tuple[str, Callable[[Any], str]]:
     if is_enum_type(type_):
-        return cache(type_.coerce_output_value)
+        return '"%s"', cache(type_.coerce_output_value)
     if is_leaf_type(type_):
+        complete = type_.coerce_output_value
+        if type_.name not in _PLAIN_TEXTS:
+            return "%s", lambda value: _json(complete(value))
         # All states of one read were read at one instant.
-        return (
-            lru_cache(maxsize=1)(type_.coerce_output_value) if type_.name == "DateTime" else type_.coerce_output_value
-        )
-    if is_list_type(type_) and is_non_null_type(type_.of_type):
-        item = _completed(type_.of_type.of_type)
-        return lambda values: [item(value) for value in values]
+        return '"%s"', lru_cache(maxsize=1)(complete) if type_.name == "DateTime" else complete
+    if is_list_type(type_):
+        slot, text = _text(type_.of_type)
+        return "[%s]", lambda values: ",".join([slot % text(value) for value in values])
     raise _CannotWrite
+
+
+def _text_or_null(slot: str, text: Callable[[Any], str], value: Any) -> str:
+    return "null" if value is None else slot % text(value)
 
 
 def _nullable(type_: GraphQLOutputType) -> GraphQLOutputType:

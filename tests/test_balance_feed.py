@@ -524,19 +524,18 @@ async def test_without_a_database_a_watcher_is_told_that_it_is_away(
     await nowhere.close()
 
 
-class Shown:
-    """What is made of a state to show it: the two refer to each other."""
-
-    def __init__(self, state: BalanceState) -> None:
-        self.state = state
+class Text(str):
+    """One that weak references may be made to."""
 
 
-async def test_what_was_made_of_a_state_needs_no_garbage_collector(db: Database, tree: Tree, feed: BalanceFeed) -> None:
+async def test_what_was_written_of_a_state_needs_no_garbage_collector(
+    db: Database, tree: Tree, feed: BalanceFeed
+) -> None:
     gone = asyncio.Event()
 
     def tell(state: BalanceState) -> bool:
-        state.shown = Shown(state)
-        weakref.finalize(state.shown, gone.set)
+        written = state.texts[feed] = Text("the event")
+        weakref.finalize(written, gone.set)
         return True
 
     async with feed.watch([tree.keytyh], token_id=None, tell=tell) as watcher:

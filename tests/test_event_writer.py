@@ -18,7 +18,6 @@ from resolvers.accounts import AccountRow
 from resolvers.balance_state import BalanceState, LiveCause
 from resolvers.context import RequestContext, Rules
 from schema.assembled import schema
-from schema.balance_subscription import BalanceChange
 from schema.event_writer import EventWriter, EventWriters
 from schema.execution import EventExecutor
 from server.graphql_answer import encoded
@@ -138,16 +137,16 @@ def executor_of(text: str, variables: dict[str, Any] | None = None) -> EventExec
     return executor
 
 
-async def executed(executor: EventExecutor, change: BalanceChange) -> bytes:
-    result = execute_subscription_event(executor.build_per_event_executor(change))
+async def executed(executor: EventExecutor, state: BalanceState) -> bytes:
+    result = execute_subscription_event(executor.build_per_event_executor(state))
     if isawaitable(result):
         result = await result
     assert result.errors is None
     return encoded(ExecutionResult(data=result.data, errors=None), "")
 
 
-async def written(writer: EventWriter, change: BalanceChange) -> bytes:
-    return (writer.at_once(change) or await writer.write(change)).encode()
+async def written(writer: EventWriter, state: BalanceState) -> bytes:
+    return (writer.at_once(state) or await writer.write(state)).encode()
 
 
 @settings(max_examples=150, deadline=None)
@@ -159,8 +158,8 @@ def test_what_is_written_is_what_executing_the_event_gives(
         executor = executor_of(document.text, document.variables)
         writer = EventWriters().writer(executor)
         assert writer is not None
-        change = BalanceChange.of(state_of(row, at=at, cause=cause))
-        return await written(writer, change), await executed(executor, change)
+        state = state_of(row, at=at, cause=cause)
+        return await written(writer, state), await executed(executor, state)
 
     was_written, was_executed = asyncio.run(both())
     assert was_written == was_executed
@@ -214,8 +213,8 @@ async def test_the_same_selection_shares_a_writer_however_it_is_said_and_another
         )
     ]
     assert len({one, *others}) == 5
-    change = BalanceChange.of(state_of(ROW, at=datetime(2026, 1, 31, 12, tzinfo=UTC)))
-    assert await written(one, change) == (
+    state = state_of(ROW, at=datetime(2026, 1, 31, 12, tzinfo=UTC))
+    assert await written(one, state) == (
         b'{"data":{"balanceChanged":{"balance":"9.25000","account":{"id":"QWNjb3VudDo0"}}}}'
     )
 
@@ -235,10 +234,10 @@ async def test_an_event_is_written_once_for_all_who_select_the_same() -> None:
     one, other = (writers.writer(executor_of(text)) for _ in range(2))
     assert one is not None
     assert other is not None
-    change = BalanceChange.of(state_of(ROW, at=datetime(2026, 1, 31, 12, tzinfo=UTC)))
-    first = await one.write(change)
-    assert other.at_once(change) is first
-    assert list(change.texts.values()) == [first]
+    state = state_of(ROW, at=datetime(2026, 1, 31, 12, tzinfo=UTC))
+    first = await one.write(state)
+    assert other.at_once(state) is first
+    assert list(state.texts.values()) == [first]
 
 
 async def test_who_an_account_is_needs_no_look_at_the_database() -> None:
@@ -247,7 +246,7 @@ async def test_who_an_account_is_needs_no_look_at_the_database() -> None:
     )
     assert writer is not None
     state = state_of(ROW, at=datetime(2026, 1, 31, 12, tzinfo=UTC))
-    assert writer.at_once(BalanceChange.of(state)) == (
+    assert writer.at_once(state) == (
         '{"data":{"balanceChanged":{"cause":"CALL","account":'
         '{"id":"QWNjb3VudDo0","username":"keytyh*good","depth":3,"__typename":"Account"}}}}'
     )
