@@ -13,6 +13,7 @@ from billing.errors import Refusal
 from resolvers import billing_resolver
 from resolvers.access import Scope
 from resolvers.billing_resolver import CallRequest
+from schema.call_texts import CALL_ID, CALLER_NUMBER, STARTED_AT, TALKED_SECONDS
 from schema.calls import Call
 from schema.enums import graphql_enum
 from schema.errors import UserError
@@ -35,7 +36,7 @@ ChargePolicy = graphql_enum(
 
 @strawberry.input(description="A finished call.")
 class CallInput:
-    call_id: str = strawberry.field(description="The switch's own id, unique for ever: the idempotency key.")
+    call_id: str = strawberry.field(description=CALL_ID)
     account_id: strawberry.ID | None = strawberry.field(
         default=None, description="Whose call it is. Give this or `username`."
     )
@@ -45,11 +46,9 @@ class CallInput:
     number: str = strawberry.field(
         description="The called number: E.164 digits; a leading `+` or `00` and separators are stripped."
     )
-    caller_number: str | None = strawberry.field(
-        default=None, description="The number shown to the called party; kept as it comes."
-    )
-    started_at: datetime = strawberry.field(description="When the call began; its rates are those of this instant.")
-    duration_seconds: int = strawberry.field(description="Talked time in whole seconds, 0 for an unanswered call.")
+    caller_number: str | None = strawberry.field(default=None, description=CALLER_NUMBER)
+    started_at: datetime = strawberry.field(description=STARTED_AT)
+    duration_seconds: int = strawberry.field(description=TALKED_SECONDS)
 
 
 def _call_request(value: Mapping[str, Any]) -> CallRequest:

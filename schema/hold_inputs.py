@@ -7,14 +7,13 @@ from typing import Any
 import strawberry
 
 from resolvers.holds import AuthorizeRequest, SettleRequest
+from schema.call_texts import CALL_ID, CALLER_NUMBER, TALKED_SECONDS
 from schema.refused_call import account_number
-
-_CALL_ID = "The switch's own id of the call: the idempotency key."
 
 
 @strawberry.input(description="A call that wants to start.")
 class AuthorizeCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
+    call_id: str = strawberry.field(description=CALL_ID)
     account_id: strawberry.ID | None = strawberry.field(
         default=None, description="Whose call it is. Give this or `username`."
     )
@@ -24,9 +23,7 @@ class AuthorizeCallInput:
     number: str = strawberry.field(
         description="The number to call: E.164 digits; a leading `+` or `00` and separators are stripped."
     )
-    caller_number: str | None = strawberry.field(
-        default=None, description="The number shown to the called party; kept as it comes."
-    )
+    caller_number: str | None = strawberry.field(default=None, description=CALLER_NUMBER)
     at: datetime | None = strawberry.field(default=None, description="The start of the call; now when left out.")
 
 
@@ -37,7 +34,7 @@ class AuthorizeCallsInput:
 
 @strawberry.input(description="The next slice of a running call.")
 class ExtendCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
+    call_id: str = strawberry.field(description=CALL_ID)
     sequence: int = strawberry.field(
         description="Counts the extensions of the call from 1; the same one again changes nothing."
     )
@@ -48,8 +45,8 @@ class ExtendCallInput:
 
 @strawberry.input(description="A call that has ended.")
 class SettleCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
-    duration_seconds: int = strawberry.field(description="Talked time in whole seconds.")
+    call_id: str = strawberry.field(description=CALL_ID)
+    duration_seconds: int = strawberry.field(description=TALKED_SECONDS)
     started_at: datetime | None = strawberry.field(
         default=None, description="When the call began; when left out, when it was authorised."
     )
@@ -94,4 +91,4 @@ SettleCallsInput.__strawberry_definition__.from_input = (  # type: ignore[attr-d
 
 @strawberry.input(description="A call that was authorised and never answered.")
 class ReleaseCallInput:
-    call_id: str = strawberry.field(description=_CALL_ID)
+    call_id: str = strawberry.field(description=CALL_ID)
