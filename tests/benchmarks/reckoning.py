@@ -4,6 +4,7 @@ What a call costs is said by the naive reference ledger, which begins with the r
 database. It is too slow for millions of calls, so it charges every n-th one again, in the order of their starts.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from tests.benchmarks.load import CALL_ID
 from tests.reference_ledger import Call, Ledger
 from tests.stored_ledger import Connection, stored_ledger
 
-# The naive ledger needs a fifth of a millisecond for each.
+# The naive ledger needs a quarter of a millisecond for each.
 CALLS_MIN = 5_000
 _STATEMENT_S_MAX = 3600
 _UNITS = 10**5
@@ -25,24 +26,19 @@ FROM (
 ) AS calls
 """
 
-# All charges of these calls, of whatever account.
-_CHARGED = f"""
+_CHOSEN = f"""
 WITH numbered AS (
     SELECT account_id, started_at, call_no, row_number() OVER (ORDER BY started_at, call_no) AS position
     FROM calls WHERE call_id LIKE '{CALL_ID}%'
-),
-chosen AS MATERIALIZED (
-    SELECT calls.* FROM numbered JOIN calls USING (account_id, started_at, call_no) WHERE position % $1 = 0
 )
-SELECT call_id, chosen.account_id, username, path, number, started_at, duration_s, status,
-       array_agg(charges.account_id ORDER BY charges.account_id, amount_units) AS account_ids,
-       array_agg(amount_units ORDER BY charges.account_id, amount_units) AS units
-FROM chosen
-JOIN accounts ON accounts.id = chosen.account_id
-LEFT JOIN charges USING (started_at, call_no)
-GROUP BY started_at, call_no, call_id, chosen.account_id, username, path, number, duration_s, status
-ORDER BY started_at, call_no
+SELECT call_no, call_id, account_id, username, path, number, started_at, duration_s, status
+FROM numbered JOIN calls USING (account_id, started_at, call_no) JOIN accounts ON accounts.id = account_id
+WHERE position % $1 = 0 ORDER BY position
 """
+# All of these calls, whatever account has them. Looked for in one pass: no index begins with the call.
+_CHARGES = (
+    "SELECT call_no, account_id, amount_units FROM charges WHERE call_no = ANY($1) ORDER BY account_id, amount_units"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ async def reckon_again(
             f"baseline were acknowledged, {of_load:,} and {counts['stored'] - of_load:,} are stored, and of those that "
             f"were acknowledged {counts['acknowledged']:,}"
         )
-    rows = await connection.fetch(_CHARGED, max(of_load // calls_min, 1), timeout=_STATEMENT_S_MAX)
+    rows = await connection.fetch(_CHOSEN, max(of_load // calls_min, 1), timeout=_STATEMENT_S_MAX)
     wrong = await _wrong(connection, rows) if rows else []
     if wrong:
         alarms.append(
@@ -83,10 +79,13 @@ async def reckon_again(
 
 async def _wrong(connection: Connection, rows: Sequence[Any]) -> list[str]:
     ledger = await stored_ledger(connection, list({row["account_id"] for row in rows}))
+    paid: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row in await connection.fetch(_CHARGES, [row["call_no"] for row in rows], timeout=_STATEMENT_S_MAX):
+        paid[row["call_no"]].append((row["account_id"], row["amount_units"]))
     wrong = []
     for row in rows:
         expected = _charged_again(ledger, row)
-        found = row["status"], list(zip(row["account_ids"], row["units"], strict=True))
+        found = row["status"], paid[row["call_no"]]
         if found != expected:
             wrong.append(f"{row['call_id']} of {row['username']}: expected {expected}, found {found}")
     return wrong
