@@ -54,7 +54,7 @@ async def two_calls(connection: Connection) -> tuple[int, int]:
     return first["call_no"], second["call_no"]
 
 
-async def test_clean_data_gives_no_alarm(place: Place) -> None:
+async def test_clean_data_gives_no_alarm(place: Place, connection: Connection) -> None:
     proof = await prove(place, QUICK, charged=CALLS)
     assert proof.alarms == []
     assert proof.facts == {
@@ -62,6 +62,9 @@ async def test_clean_data_gives_no_alarm(place: Place) -> None:
         "simulation": "8 steps on top of it, compared with the reference ledger after each",
         "audit": "clean",
     }
+    # What the simulation called at prices that it found there.
+    of_deck = "SELECT count(*) FROM calls WHERE call_id LIKE 'call %' AND charged_units > 0 AND prefix = ANY($1)"
+    assert await connection.fetchval(of_deck, place.tree.prefixes) > 0
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
