@@ -20,7 +20,8 @@ from tests.graphql_client import Api, running_api
 
 # Modules of helpers whose asserts are to say what they compared.
 pytest.register_assert_rewrite(
-    *("tests.simulated_world", "tests.simulated_steps", "tests.simulated_holds", "tests.simulated_races")
+    *("tests.simulated_world", "tests.simulated_steps", "tests.simulated_holds", "tests.simulated_races"),
+    "tests.simulated_run",
 )
 
 TEMPLATE = "migrated_template"

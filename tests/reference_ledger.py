@@ -24,19 +24,23 @@ class Rate(NamedTuple):
     effective_from: datetime | None = None
 
 
+# What holds from when on, by prefix; None: nothing.
+Versions = dict[str, dict[datetime, Rate | None]]
+
+
 @dataclass
 class RateList:
     discount_percent: Fraction = Fraction(0)
-    versions: dict[str, dict[datetime, Rate | None]] = field(default_factory=dict)
+    versions: Versions = field(default_factory=dict)
 
     def match(self, number: str, at: datetime, at_least: int = 1) -> Rate | None:
         """The longest prefix's rate among those that hold."""
         found = None
-        for prefix, versions in self.versions.items():
+        for length in range(at_least, len(number) + 1):
+            versions = self.versions.get(number[:length], {})
             begun = [start for start in versions if start <= at]
             held = versions[max(begun)] if begun else None
-            if number.startswith(prefix) and len(prefix) >= at_least and held is not None:
-                found = held if found is None or len(prefix) > len(found.prefix) else found
+            found = found if held is None else held
         return found
 
 

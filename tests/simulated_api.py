@@ -10,12 +10,11 @@ from tests.graphql_client import PASSWORD
 from tests.reference_ledger import Call, Rate, RateList
 
 _CALL = "callId status overdrawn charges { amount }"
-_ACCOUNT = """
+_SHOWN = """
 fragment Shown on Account {
   username balance held available creditLimit blocked
   usage(since: "2026-01-01", until: "2026-12-31") { calls durationSeconds charged }
 }
-query { viewer { ...Shown descendants(first: 100) { nodes { ...Shown } } } }
 """
 
 
@@ -108,9 +107,15 @@ class SimulatedApi:
         return lists
 
     async def accounts(self) -> list[dict[str, Any]]:
-        """Every account as the operator sees it."""
-        viewer = (await self.ask("operator", _ACCOUNT))["viewer"]
-        return [*viewer.pop("descendants")["nodes"], viewer]
+        """The operator, and every account that was made here, as the operator sees them."""
+        asked = " ".join(
+            f'of{number}: account(id: "{id}") {{ ...Shown }}' for number, id in enumerate(self._ids.values())
+        )
+        return list((await self.ask("operator", f"{{ {asked} }} {_SHOWN}")).values())
+
+    async def descendant_count(self) -> int:
+        """How many accounts are below the operator, whoever made them."""
+        return int((await self.ask("operator", "{ viewer { descendantCount } }"))["viewer"]["descendantCount"])
 
     async def create_customer(self, by: str, rate_list: RateList, input: dict[str, Any]) -> str | None:
         """Make a customer; the refusal's code."""

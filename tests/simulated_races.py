@@ -37,8 +37,16 @@ STEPS = {
 }
 
 
+# What must have become of calls as well, whatever the seed: a simulation in which nothing happens proves nothing.
+HAPPENED = {"CHARGED", "HELD", "HELD at a price on three levels", "RELEASED", "EXPIRED"}
+
+
 class Simulation(SimulatedHolds):
     """Random use of the product, alone and at once."""
+
+    def missing(self) -> set[str]:
+        """Kinds of steps that were not taken yet, and outcomes that no call has had."""
+        return {*STEPS} - {*self.taken} | HAPPENED - (+self.outcomes).keys()
 
     async def step(self) -> str:
         """One random step, and the comparison of every account with the ledger. Answers the step's name.

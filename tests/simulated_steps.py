@@ -1,19 +1,26 @@
 """The steps of a simulation that are taken one after the other. The ledger says what the API has to answer."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from fractions import Fraction
 
-from tests.reference_ledger import Account, RateList, half_up
+from tests.reference_ledger import Account, RateList, Versions, half_up
 from tests.simulated_api import BatchShown, CreditShown, money_text
 from tests.simulated_world import ACCOUNTS_MAX, SimulatedWorld
+
+# So many numbers of the deck that was found are called too.
+DECK_NUMBERS = 4
 
 
 class SimulatedSteps(SimulatedWorld):
     """Use of the product by one person at a time."""
 
-    async def begin(self) -> None:
-        """Sign the operator in, learn the lists there are, give rates, and make a branch as deep as this tree goes."""
+    async def begin(self, deck: Versions) -> None:
+        """Sign the operator in, learn what there is, give rates, and make a branch as deep as this tree goes.
+
+        ``deck`` is the rates that the operator has. Some of its prefixes are called, where there are any.
+        """
         await self.api.sign_in("operator")
+        await self.go_on_from(deck)
         for found in await self.api.rate_lists("operator"):
             rate_list = self.ledger.base if found["isBase"] else RateList(Fraction(found["discountPercent"]))
             self.api.know_list(rate_list, found["id"])
@@ -25,6 +32,19 @@ class SimulatedSteps(SimulatedWorld):
         for _ in range(self.depth_max):
             await self.create_account(self.resellers[-1], is_reseller=True)
         await self.compare()
+
+    async def go_on_from(self, deck: Versions) -> None:
+        """The ledger's operator is where the product's is. Nobody else's balance, usage and holds are looked at."""
+        self.accounts_found = await self.api.descendant_count()
+        (self.found,) = await self.api.accounts()
+        operator, usage = self.ledger.accounts["operator"], self.found["usage"]
+        operator.balance, operator.held = Fraction(self.found["balance"]), Fraction(self.found["held"])
+        if usage["calls"]:
+            # Of whatever days: only the sum is compared.
+            operator.usage[date.min] = [Fraction(usage[figure]) for figure in ("calls", "durationSeconds", "charged")]
+        self.ledger.base.versions = deck
+        if deck:
+            self.numbers = [prefix + "77" for prefix in self.random.sample(sorted(deck), DECK_NUMBERS)] + self.numbers
 
     async def create_account(self, parent: str | None = None, *, is_reseller: bool | None = None) -> None:
         """A customer or a reseller below some reseller."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import cycle
 from random import Random
+from typing import Any
 
 import httpx
 
@@ -23,13 +24,21 @@ NUMBERS = ["4311", "43112", "4312", "43123", "4321", "44123", "4412", "991"]
 
 
 class SimulatedWorld:
-    """Whatever is random comes from the seed's generator. Accounts go by username."""
+    """Whatever is random comes from the seed's generator. Accounts go by username.
+
+    ``found`` is the operator as the API shows it before anything is done, ``accounts_found`` how many are below it by
+    then: the simulation knows nothing else of them, and leaves them alone.
+    """
+
+    found: dict[str, Any]
+    accounts_found: int
 
     def __init__(self, seed: int, clients: Sequence[httpx.AsyncClient]) -> None:
         self.random = Random(seed)
         self.ledger = HoldLedger("operator")
         self.api = SimulatedHoldApi(cycle(clients))
         self.depth_max = self.random.randint(2, DEPTH_MAX)
+        self.numbers = list(NUMBERS)
         self.resellers = ["operator"]
         self.lists: dict[str, list[RateList]] = {"operator": []}
         self.predefined: list[RateList] = []
@@ -43,6 +52,7 @@ class SimulatedWorld:
         """Every account as the API shows it is what the ledger says."""
         shown = {account.pop("username"): account for account in await self.api.accounts()}
         assert shown.keys() == self.ledger.accounts.keys()
+        assert await self.api.descendant_count() == self.accounts_found + len(shown) - 1
         for username, account in self.ledger.accounts.items():
             calls, seconds, charged = map(sum, zip([Fraction(0)] * 3, *account.usage.values(), strict=True))
             available = None if account.limit is None else account.balance + account.limit - account.held
@@ -136,7 +146,7 @@ class SimulatedWorld:
 
     def prefix(self) -> str:
         """The beginning of a number."""
-        number = self.random.choice(NUMBERS[:-1])
+        number = self.random.choice(self.numbers[:-1])
         return number[: self.random.randint(1, len(number))]
 
     def new_call(self) -> Call:
@@ -148,11 +158,11 @@ class SimulatedWorld:
         username = self.random.choice(list(self.ledger.accounts))
         started_at = self.random.choice([soon, soon, soon, *PAST_CALLS])
         account = self.ledger.accounts[username]
-        priced = [number for number in NUMBERS if None not in self.ledger.prices(account, number, started_at)]
+        priced = [number for number in self.numbers if None not in self.ledger.prices(account, number, started_at)]
         return Call(
             self.new_name("call "),
             username,
-            self.random.choice(priced if priced and self.random.random() < 0.7 else NUMBERS),
+            self.random.choice(priced if priced and self.random.random() < 0.7 else self.numbers),
             started_at,
             self.random.choice([0, 1, 60, 61, *(self.random.randrange(900) for _ in range(4))]),
         )

@@ -6,6 +6,8 @@ One file a benchmark, each with ``async def run(options) -> Report``, listed in 
     machine       where and with what it ran; processor time by process
     place         a fresh embedded PostgreSQL with the product's settings, migrated, and a tree in it
     tree          10,000 customers at depth 5 with a deck of 9,000 prefixes, from a seed
+    proof         that the books are right behind a benchmark, by the reference ledger, its simulation and the audit
+    reckoning     calls that were charged, counted and charged again by the reference ledger
     load          random calls; as orders, and as requests that are complete before the clock starts
     http_client   sends finished requests over keep-alive connections, so many in flight
     node          Node.js and PostGraphile, installed on first use

@@ -18,7 +18,8 @@ from tests.benchmarks.http_client import send_all
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client, cpu_s_of_process
 from tests.benchmarks.pgbench import Pgbench
-from tests.benchmarks.place import Place, place_with_tree
+from tests.benchmarks.place import place_with_tree
+from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way, measure_in_turn
 from tests.server_process import server_process
@@ -48,13 +49,14 @@ _NOTES = (
 
 
 async def run(options: Options) -> Report:
-    """Measure all of it in turn, several rounds, and audit what is left behind."""
+    """Measure all of it in turn, several rounds, and prove what is left behind."""
     rounds = 1 if options.quick else options.rounds
     async with place_with_tree(options.seed) as place:
         async with (
             server_process(place.url, place.folder / "server.log") as server,
             batcher_on(place.url) as batcher,
         ):
+            load, pgbench = CallLoad(place.tree, options.seed), Pgbench(place.url, place.folder)
             meter = CpuMeter(
                 {
                     "server": lambda: cpu_s_of_process(server.process.pid),
@@ -62,28 +64,29 @@ async def run(options: Options) -> Report:
                     "client": cpu_s_of_client,
                 }
             )
-            ways = _ways(place, CallLoad(place.tree, options.seed), meter, server.address, batcher, options)
+            ways = _ways(pgbench, load, meter, server.address, batcher, options)
             await measure_in_turn(ways, rounds)
-        alarms = await place.alarms()
+        proof = await prove(place, options, charged=load.count, baseline=pgbench.charged)
         return Report(
             NAME,
             "Charging calls: 10,000 customers, five levels, one operator",
             _rows(ways),
             _NOTES,
-            alarms,
+            proof.alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}",
                 "wanted": _WANTED,
                 "postgres": place.description,
-                "audit": "NOT CLEAN" if alarms else "clean",
+                **proof.facts,
             },
         )
 
 
-def _ways(place: Place, load: CallLoad, meter: CpuMeter, address: str, batcher: Batcher, options: Options) -> list[Way]:
+def _ways(
+    pgbench: Pgbench, load: CallLoad, meter: CpuMeter, address: str, batcher: Batcher, options: Options
+) -> list[Way]:
     share = _QUICK_SHARE if options.quick else 1
     http = _OverHttp(address, load, meter)
-    pgbench = Pgbench(place.url, place.folder)
     return [
         http.charge_calls(200 // share, calls_each=1000, in_flight=16),
         http.charge_calls(400 // share, calls_each=100, in_flight=16),

@@ -9,6 +9,7 @@ from tests.benchmarks.charging import CALLERS, ORDERS_EACH, batcher_on, in_proce
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client
 from tests.benchmarks.place import Place, place_with_tree
+from tests.benchmarks.proof import Proof, all_of, prove
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way, measure_in_turn
 from tests.benchmarks.tree import CHILDREN_BY_LEVEL
@@ -46,21 +47,20 @@ _NOTES = (
 
 
 async def run(options: Options) -> Report:
-    """Measure each in a database of its own, and audit what is left behind."""
+    """Measure each in a database of its own, and prove what is left behind."""
     rows: list[Row] = []
-    alarms: list[str] = []
+    proofs: list[Proof] = []
     stored = [1_000] if options.quick else _STORED_CALLS[: 2 if options.large else 1]
     for length, children in _CHILDREN_BY_PATH_LENGTH.items():
-        async with _place(options, rows, children) as growing:
+        async with _place(options, rows, proofs, children) as growing:
             await growing.measure(f"path of {length}")
             if children == CHILDREN_BY_LEVEL:
                 await growing.measure_one_at_a_time(f"path of {length}, one call at a time")
             for count in stored if children == CHILDREN_BY_LEVEL else ():
                 await growing.charge_up_to(count)
                 await growing.measure(f"path of {length}, {count:,} calls stored")
-        alarms += growing.alarms
     if options.large:
-        async with _place(options, rows, _MILLION_CUSTOMERS) as growing:
+        async with _place(options, rows, proofs, _MILLION_CUSTOMERS) as growing:
             customers = growing.place.tree.customers
             growing.load.let_call(customers[:_FEW_CUSTOMERS])
             await growing.measure("path of 5, 1,000,000 customers, 10,000 of them calling")
@@ -71,17 +71,17 @@ async def run(options: Options) -> Report:
             await growing.measure_one_at_a_time("path of 5, 1,000,000 customers, one call at a time")
             growing.load.let_a_day_pass()
             await growing.measure("path of 5, 1,000,000 customers, first calls of the next day")
-        alarms += growing.alarms
+    proof = all_of(proofs)
     return Report(
         NAME,
         "What a call costs by length of path, stored calls and accounts: 10,000 customers",
         rows,
         _NOTES,
-        alarms,
+        proof.alarms,
         {
             "rounds": f"{_rounds(options)}, medians; seed {options.seed}",
             "calls": f"{ORDERS_EACH:,} a time, {CALLERS} in flight, where they are not one at a time",
-            "audit": "NOT CLEAN" if alarms else "clean",
+            **proof.facts,
         },
     )
 
@@ -93,14 +93,14 @@ def _rounds(options: Options) -> int:
 class _Growing:
     """A database that calls are charged in, and what was measured there. ``load`` is who calls."""
 
-    def __init__(self, options: Options, rows: list[Row], place: Place, batcher: Batcher) -> None:
+    def __init__(self, options: Options, rows: list[Row], proofs: list[Proof], place: Place, batcher: Batcher) -> None:
         self.place = place
         self.load = CallLoad(place.tree, options.seed)
-        self.alarms: list[str] = []
+        self._options = options
         self._rounds = _rounds(options)
         self._divisor = _QUICK_SHARE if options.quick else 1
         self._rows = rows
-        self._seed = options.seed
+        self._proofs = proofs
         self._batcher = batcher
         self._charged = 0
 
@@ -121,12 +121,14 @@ class _Growing:
             measured = in_process(batcher, load, meter, times, orders_each=orders_each, callers=callers)
             return Way(name, measured.measure)
 
-        async with place_with_tree(self._seed) as new:
+        async with place_with_tree(self._options.seed) as new:
+            load = CallLoad(new.tree, self._options.seed)
             async with batcher_on(new.url) as batcher:
-                beside = way(new, batcher, CallLoad(new.tree, self._seed))
+                beside = way(new, batcher, load)
                 here = way(self.place, self._batcher, self.load)
                 await measure_in_turn([beside, here], self._rounds)
-            self.alarms += await new.alarms()
+            # All of these are alike: the simulation goes on from those that grow.
+            self._proofs.append(await prove(new, self._options, charged=load.count, simulated=False))
         self._charged += (1 + self._rounds) * times * orders_each
         self._rows.append(_row(here, beside))
 
@@ -138,13 +140,15 @@ class _Growing:
 
 
 @asynccontextmanager
-async def _place(options: Options, rows: list[Row], children: Sequence[int]) -> AsyncIterator[_Growing]:
-    """A database of its own; what is left behind in it is audited at the end."""
+async def _place(
+    options: Options, rows: list[Row], proofs: list[Proof], children: Sequence[int]
+) -> AsyncIterator[_Growing]:
+    """A database of its own; what is left behind in it is proved at the end."""
     async with place_with_tree(options.seed, children) as place:
         async with batcher_on(place.url) as batcher:
-            growing = _Growing(options, rows, place, batcher)
+            growing = _Growing(options, rows, proofs, place, batcher)
             yield growing
-        growing.alarms += await place.alarms()
+        proofs.append(await prove(place, options, charged=growing.load.count))
 
 
 def _row(way: Way, beside: Way) -> Row:

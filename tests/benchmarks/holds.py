@@ -7,6 +7,7 @@ from tests.benchmarks.http_client import send_all, send_at_a_rate
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client, cpu_s_of_process
 from tests.benchmarks.place import place_with_tree
+from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way, measure_in_turn
 from tests.server_process import server_process
@@ -35,7 +36,7 @@ _Sent = Awaitable[tuple[float, list[float]]]
 
 
 async def run(options: Options) -> Report:
-    """Measure all of it in turn, several rounds, and audit what is left behind."""
+    """Measure all of it in turn, several rounds, and prove what is left behind."""
     rounds = 1 if options.quick else options.rounds
     async with place_with_tree(options.seed) as place:
         async with server_process(place.url, place.folder / "server.log") as server:
@@ -46,20 +47,21 @@ async def run(options: Options) -> Report:
                     "client": cpu_s_of_client,
                 }
             )
-            ways = _ways(_OverHttp(server.address, CallLoad(place.tree, options.seed), meter), options)
+            load = CallLoad(place.tree, options.seed)
+            ways = _ways(_OverHttp(server.address, load, meter), options)
             await measure_in_turn(ways, rounds)
-        alarms = await place.alarms()
+        proof = await prove(place, options, charged=load.count)
         return Report(
             NAME,
             "Authorising and settling calls: 10,000 customers, five levels, one operator",
             _rows(ways),
             _NOTES,
-            alarms,
+            proof.alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}",
                 "wanted": _WANTED,
                 "postgres": place.description,
-                "audit": "NOT CLEAN" if alarms else "clean",
+                **proof.facts,
             },
         )
 

@@ -34,6 +34,9 @@ SETTLE_CALLS = (
     "{ settled duplicates unrated pending refused { index code message } errors { code } } }"
 )
 
+# How a callId of the load begins; it ends with a full stop and the number of the call, from 1 on.
+CALL_ID = "switch1-"
+
 # Between two calls of the load, so that a run of some minutes stays within one UTC day mostly.
 _APART = timedelta(milliseconds=1)
 
@@ -47,6 +50,11 @@ class CallLoad:
         self._chosen = random.Random(seed)
         self._began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
         self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many calls it was asked for so far."""
+        return self._count
 
     def let_call(self, customers: Sequence[TreeAccount]) -> None:
         """From now on it is these who call, at first all customers of the tree."""
@@ -66,7 +74,7 @@ class CallLoad:
             yield (
                 customer,
                 {
-                    "callId": f"switch1-{started_at.timestamp():.0f}.{self._count}",
+                    "callId": f"{CALL_ID}{started_at.timestamp():.0f}.{self._count}",
                     "username": customer.username,
                     "number": prefix + str(chosen.randrange(10**5)).zfill(12 - len(prefix))[-(12 - len(prefix)) :],
                     "callerNumber": f"4319{chosen.randrange(10**6):06}",

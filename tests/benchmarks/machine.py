@@ -65,7 +65,7 @@ def cpu_s_of_family(parent_pid: int) -> float:
         try:
             if int(_stat(pid)[_PPID]) == parent_pid:
                 total += cpu_s_of_process(pid)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # ended since the folder was listed; the parent has its time from now on
     return total
 

@@ -91,7 +91,7 @@ class PgbenchRun:
 
 
 class Pgbench:
-    """pgbench on one database; ``folder`` is for the script."""
+    """pgbench on one database; ``folder`` is for the script. ``charged`` is how many calls it has charged so far."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         url = make_url(database_url)
@@ -106,6 +106,7 @@ class Pgbench:
         self._script = folder / "one_call.sql"
         self._script.write_text(_SCRIPT)
         self._runs = 0
+        self.charged = 0
 
     async def run(self, *, clients: int, seconds: int) -> PgbenchRun:
         """Charge calls of random customers for so long. Raises: RuntimeError where a transaction failed."""
@@ -122,7 +123,9 @@ class Pgbench:
         output = (await process.communicate())[0].decode()
         if process.returncode or int(_found(_FAILED, output)):
             raise RuntimeError(f"transactions of pgbench failed:\n{output}")
-        return PgbenchRun(int(_found(_COUNT, output)), float(_found(_RATE, output)), float(_found(_LATENCY, output)))
+        transactions = int(_found(_COUNT, output))
+        self.charged += transactions
+        return PgbenchRun(transactions, float(_found(_RATE, output)), float(_found(_LATENCY, output)))
 
 
 def _found(pattern: re.Pattern[str], output: str) -> str:

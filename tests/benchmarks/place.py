@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
-
 from billing.call_months import CallMonths, make_coming_months
 from models.database import Database
 from models.migrations.run import migrate
-from resolvers.audit import audit
 from server.embedded_postgres import EmbeddedPostgres
 from tests.benchmarks.machine import cpu_s_of_family, filesystem_of, parent_of
 from tests.benchmarks.tree import CHILDREN_BY_LEVEL, Tree, plan_tree, write_tree
+from tests.stored_ledger import reading
 
 
 @dataclass(frozen=True)
@@ -32,17 +30,14 @@ class Place:
         """Processor time of the whole database server so far."""
         return cpu_s_of_family(self.postmaster_pid)
 
-    async def alarms(self) -> list[str]:
-        """What the audit finds wrong in what was left behind; nothing where all is well."""
-        database = Database(self.url)
-        try:
-            report = await audit(database)
-        finally:
-            await database.close()
-        if not report.differences:
-            return []
-        places, first = report.differences_in_all, report.differences[0]
-        return [f"THE BOOKS ARE WRONG in {places} places, so no figure here is worth anything. The first: {first}"]
+
+async def fill(url: str, seed: int, children_by_level: Sequence[int]) -> Tree:
+    """Write a tree into a migrated, empty database, and make the months that calls may be of."""
+    await _make_months(url)
+    tree = plan_tree(seed, children_by_level)
+    async with reading(url) as connection:
+        await write_tree(connection, tree, seed)
+    return tree
 
 
 async def _make_months(url: str) -> None:
@@ -64,11 +59,8 @@ async def place_with_tree(seed: int, children_by_level: Sequence[int] = CHILDREN
         EmbeddedPostgres(Path(folder, "data")) as url,
     ):
         await migrate(url)
-        await _make_months(url)
-        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-        try:
-            tree = plan_tree(seed, children_by_level)
-            await write_tree(connection, tree, seed)
+        tree = await fill(url, seed, children_by_level)
+        async with reading(url) as connection:
             settings = await connection.fetch(
                 "SELECT name || '=' || setting AS text FROM pg_settings WHERE name = ANY($1) ORDER BY name",
                 ["fsync", "synchronous_commit", "full_page_writes", "server_version", "shared_buffers"],
@@ -76,5 +68,3 @@ async def place_with_tree(seed: int, children_by_level: Sequence[int] = CHILDREN
             backend_pid = await connection.fetchval("SELECT pg_backend_pid()")
             description = ", ".join([*(row["text"] for row in settings), f"on {filesystem_of(Path(folder))}"])
             yield Place(url, tree, Path(folder), parent_of(backend_pid), description)
-        finally:
-            await connection.close()

@@ -15,6 +15,7 @@ from models.database import Database
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client
 from tests.benchmarks.place import place_with_tree
+from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report
 from tests.benchmarks.rounds import Measured, Way, measure_in_turn
 
@@ -34,7 +35,7 @@ _NOTES = (
 
 
 async def run(options: Options) -> Report:
-    """Measure a dry run, the same for good, and the same again, in turn, and audit what is left behind."""
+    """Measure a dry run, the same for good, and the same again, in turn, and prove what is left behind."""
     rounds = 1 if options.quick else options.rounds
     calls = _CALLS // _QUICK_SHARE if options.quick else _CALLS
     async with place_with_tree(options.seed) as place:
@@ -50,7 +51,7 @@ async def run(options: Options) -> Report:
             await measure_in_turn(ways, rounds)
         finally:
             await database.close()
-        alarms = await place.alarms()
+        proof = await prove(place, options, charged=load.count)
         return Report(
             NAME,
             f"Rerating {calls:,} calls of 10,000 customers on five levels",
@@ -66,11 +67,11 @@ async def run(options: Options) -> Report:
                 for way in ways
             ],
             _NOTES,
-            alarms,
+            proof.alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}; steps of {STEP_CALLS_MAX}",
                 "postgres": place.description,
-                "audit": "NOT CLEAN" if alarms else "clean",
+                **proof.facts,
             },
         )
 

@@ -9,6 +9,7 @@ from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client, cpu_s_of_process
 from tests.benchmarks.pgbench import Pgbench
 from tests.benchmarks.place import place_with_tree
+from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way
 from tests.server_process import server_process
@@ -34,7 +35,7 @@ _NOTES = (
 
 
 async def run(options: Options) -> Report:
-    """Measure a minute, and audit what is left behind."""
+    """Measure a minute, and prove what is left behind."""
     seconds = 2 if options.quick else _SECONDS
     async with place_with_tree(options.seed) as place:
         async with server_process(place.url, place.folder / "server.log") as server:
@@ -45,8 +46,8 @@ async def run(options: Options) -> Report:
                     "client": cpu_s_of_client,
                 }
             )
-            load = CallLoad(place.tree, options.seed)
-            baseline = one_transaction_a_call(Pgbench(place.url, place.folder), meter, 8, 1 if options.quick else 5)
+            load, pgbench = CallLoad(place.tree, options.seed), Pgbench(place.url, place.folder)
+            baseline = one_transaction_a_call(pgbench, meter, 8, 1 if options.quick else 5)
             before = replace(baseline, name=f"{baseline.name}, before", rounds=[await baseline.measure()])
             requests = load.charge_calls_requests(_WARM_UP_REQUESTS, _CALLS_EACH)
             warm_s, _ = await send_all(server.address, requests, in_flight=_IN_FLIGHT, expected=_EXPECTED)
@@ -58,7 +59,9 @@ async def run(options: Options) -> Report:
             )
             measured = Measured(_CALLS_EACH * len(latencies_s), took_s, meter.taken_s(), latencies_s)
             after = replace(baseline, name=f"{baseline.name}, behind", rounds=[await baseline.measure()])
-        alarms = await place.alarms()
+        # More calls were made up than there was time for.
+        charged = _CALLS_EACH * _WARM_UP_REQUESTS + measured.calls
+        proof = await prove(place, options, charged=charged, baseline=pgbench.charged)
     name = f"chargeCalls, {_CALLS_EACH:,} a request, {_IN_FLIGHT} in flight, {seconds} s"
     tenth = latencies_s[-max(len(latencies_s) // 10, 1) :]
     return Report(
@@ -66,13 +69,13 @@ async def run(options: Options) -> Report:
         f"Charging calls over HTTP for {seconds} s: 10,000 customers, five levels, one operator",
         [*_rows([Way(name, baseline.measure, [measured]), before, after])],
         _NOTES,
-        alarms,
+        proof.alarms,
         {
             "calls": f"{measured.calls:,}",
             "calls/s of the last tenth": f"{_CALLS_EACH * _IN_FLIGHT * len(tenth) / sum(tenth):,.0f}",
             "wanted": _WANTED,
             "postgres": place.description,
-            "audit": "NOT CLEAN" if alarms else "clean",
+            **proof.facts,
         },
     )
 

@@ -15,6 +15,8 @@ import asyncpg
 from billing import tokens
 from billing.money import HUNDRED_PERCENT_E4, parse_money
 from billing.tokens import Scope
+from server.settings import Settings
+from tests.graphql_client import CHEAP_HASH, PASSWORD
 
 CHILDREN_BY_LEVEL = (4, 5, 5, 100)
 PREFIXES = 9_000
@@ -79,7 +81,11 @@ def _plan_prefixes(chosen: random.Random) -> tuple[str, ...]:
 
 
 async def write_tree(connection: "asyncpg.Connection[Any]", tree: Tree, seed: int) -> None:
-    """Write the tree into a migrated, empty database. Everybody has credit enough for every benchmark."""
+    """Write the tree into a migrated, empty database. Everybody has credit enough for every benchmark.
+
+    Only the operator can sign in, with the password of all tests.
+    """
+    password_hash = await Settings(**CHEAP_HASH).passwords().hash(PASSWORD)
     lists = {
         row["discount_e4"]: row["id"] for row in await connection.fetch("SELECT * FROM rate_lists WHERE NOT is_base")
     }
@@ -97,7 +103,7 @@ async def write_tree(connection: "asyncpg.Connection[Any]", tree: Tree, seed: in
                     a.path[-2] if len(a.path) > 1 else None,
                     a.path,
                     len(a.path) < len(tree.levels) or a.id == 1,
-                    "",
+                    password_hash if a.id == 1 else "",
                 )
                 for a in accounts
             ],

@@ -21,6 +21,7 @@ from billing.tokens import Scope
 from schema.node import global_id
 from tests.benchmarks.machine import cpu_s_of_process
 from tests.benchmarks.place import Place, place_with_tree
+from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report, Row
 from tests.server_process import server_process
 
@@ -98,19 +99,19 @@ async def run(options: Options) -> Report:
             for way in ways:
                 way.rounds.append(await way.ours(way))
                 way.limit_rounds.append(await _fan_out(way, seconds))
-        alarms = await place.alarms()
+        proof = await prove(place, options)
         return Report(
             NAME,
             "Watching balances over WebSockets",
             [_row(way, seconds) for way in ways],
             _NOTES,
-            alarms,
+            proof.alarms,
             {
                 "rounds": f"{rounds} of {seconds:.0f} s, medians; seed {options.seed}",
                 "changes a second": f"{50 * _ACCOUNTS_EACH:,}, in 50 transactions; of the one account 20",
                 "wanted": _WANTED,
                 "postgres": place.description,
-                "audit": "NOT CLEAN" if alarms else "clean",
+                **proof.facts,
             },
         )
 

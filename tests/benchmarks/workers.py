@@ -4,6 +4,7 @@ from tests.benchmarks.http_client import send_all
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client, cpu_s_of_family
 from tests.benchmarks.place import place_with_tree
+from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report, Row
 from tests.benchmarks.rounds import Measured, Way, measure_in_turn
 from tests.server_process import ServerProcess, server_process
@@ -23,7 +24,7 @@ _NOTES = (
 
 
 async def run(options: Options) -> Report:
-    """Measure both in turn, several rounds, and audit what is left behind."""
+    """Measure both in turn, several rounds, and prove what is left behind."""
     rounds = 1 if options.quick else options.rounds
     async with place_with_tree(options.seed) as place:
         load = CallLoad(place.tree, options.seed)
@@ -61,18 +62,18 @@ async def run(options: Options) -> Report:
                 way("one call a request, 256 in flight, 2 workers", two, 5_000, None, 256),
             ]
             await measure_in_turn(ways, rounds)
-        alarms = await place.alarms()
+        proof = await prove(place, options, charged=load.count)
         return Report(
             NAME,
             "Charging calls over HTTP with one server process and with two",
             [_row(way, ways[number // 2 * 2]) for number, way in enumerate(ways)],
             _NOTES,
-            alarms,
+            proof.alarms,
             {
                 "rounds": f"{rounds}, medians; seed {options.seed}",
                 "wanted": _WANTED,
                 "postgres": place.description,
-                "audit": "NOT CLEAN" if alarms else "clean",
+                **proof.facts,
             },
         )
 
