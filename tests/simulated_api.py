@@ -1,6 +1,7 @@
 """What the simulation asks of the API, over any of several servers in turn."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -10,11 +11,13 @@ from tests.graphql_client import PASSWORD
 from tests.reference_ledger import Call, Rate, RateList
 
 _CALL = "callId status overdrawn charges { amount }"
-_SHOWN = """
-fragment Shown on Account {
+# Calls begin at the present, a day ahead at most, or in the past that the simulation has.
+_UNTIL = (datetime.now(UTC) + timedelta(days=2)).date()
+_SHOWN = f"""
+fragment Shown on Account {{
   username balance held available creditLimit blocked
-  usage(since: "2026-01-01", until: "2026-12-31") { calls durationSeconds charged }
-}
+  usage(since: "2026-01-01", until: "{_UNTIL}") {{ calls durationSeconds charged }}
+}}
 """
 
 
