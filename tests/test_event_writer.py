@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from graphql import GraphQLError
 from graphql.execution import execute_subscription_event
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -251,3 +253,39 @@ async def test_who_an_account_is_needs_no_look_at_the_database() -> None:
         '{"id":"QWNjb3VudDo0","username":"keytyh*good","depth":3,"__typename":"Account"}}}}'
     )
     assert state._row is None
+
+
+@pytest.mark.parametrize(
+    ("selection", "missing"),
+    [
+        *(("balance", "balance_units"), ("held", "held_units"), ("version", "version")),
+        *(("cause", "cause"), ("at", "at")),
+    ],
+)
+async def test_what_has_to_be_there_and_is_not_is_left_to_executing_the_event(selection: str, missing: str) -> None:
+    writer = EventWriters().writer(executor_of(f"subscription {{ balanceChanged {{ __typename {selection} }} }}"))
+    assert writer is not None
+    state = state_of(ROW, at=datetime(2026, 1, 31, 12, tzinfo=UTC))
+    assert writer.at_once(state) is not None
+    broken: dict[str, Any] = {missing: None}
+    with pytest.raises((TypeError, AttributeError, GraphQLError)):
+        writer.at_once(replace(state, **broken))
+
+
+@pytest.mark.parametrize(
+    ("selection", "missing"),
+    [
+        *(("username", "username"), ("isReseller", "is_reseller"), ("balance", "balance_units")),
+        *(("version", "version"), ("createdAt", "created_at"), ("telephoneNumbers", "telephone_numbers")),
+    ],
+)
+async def test_what_an_account_has_to_have_and_has_not_is_left_to_executing_the_event(
+    selection: str, missing: str
+) -> None:
+    writer = EventWriters().writer(
+        executor_of(f"subscription {{ balanceChanged {{ account {{ emailAddress {selection} }} }} }}")
+    )
+    assert writer is not None
+    broken: dict[str, Any] = {missing: None}
+    with pytest.raises((TypeError, AttributeError, GraphQLError)):
+        await writer.write(state_of(replace(ROW, **broken), at=datetime(2026, 1, 31, 12, tzinfo=UTC)))
