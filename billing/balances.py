@@ -204,7 +204,8 @@ async def apply_to_locked(
 ) -> None:
     """Add to balances, held amounts and usage of accounts that the caller has locked; for usage the operator's, too.
 
-    Balances of which neither changes keep their version, and nobody is told.
+    Who watches an account is told ``cause`` where its balance changes, and HOLD where only what is held does. One of
+    which neither changes keeps its version, and nobody is told.
     """
     figures = {account_id: row for account_id, *row in zip(*usage.latest, strict=True)}
     changed = [
@@ -220,7 +221,10 @@ async def apply_to_locked(
         int_array([balance_changes.get(account_id, 0) for account_id in account_ids]),
         int_array([held_changes.get(account_id, 0) for account_id in account_ids]),
         BALANCE_CHANNEL,
-        notification_payloads(cause, changed),
+        [
+            *notification_payloads(cause, filter(balance_changes.get, changed)),
+            *notification_payloads(Cause.HOLD, (one for one in changed if not balance_changes.get(one))),
+        ],
     )
     if not figures:
         await connection.execute(_APPLY, *changes)

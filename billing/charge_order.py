@@ -175,7 +175,7 @@ def check_duration(duration_s: int, *, field: str = "durationSeconds") -> None:
 def check_started_at(started_at: datetime, now: datetime, *, field: str = "startedAt") -> None:
     """Raises: InvalidCall."""
     if not _are_starts((started_at,), now):
-        raise InvalidCall("A call starts in this century, and not in the future.", path=(field,))
+        raise InvalidCall("A call starts in the year 2000 or later, and at most a day from now.", path=(field,))
 
 
 def check_caller_number(caller_number: str | None) -> None:

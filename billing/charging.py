@@ -229,8 +229,9 @@ class ChargingEngine:
         await hold_store.put_holds(connection, changed)
         await hold_store.put_early_ends(connection, early)
         await hold_store.drop(connection, ended)
-        cause = balances.Cause.CALL if rows.calls else balances.Cause.HOLD
-        await balances.apply_to_locked(connection, rows.balance_changes(), cause, batch.held_changes, rows.usage)
+        await balances.apply_to_locked(
+            connection, rows.balance_changes(), balances.Cause.CALL, batch.held_changes, rows.usage
+        )
 
 
 async def _rows(orders: Sequence[ChargeOrder], call_nos: Sequence[int], pricing: Pricing) -> CallRows | None:

@@ -55,7 +55,10 @@ class BalanceChange:
     )
     at: datetime = strawberry.field(description="When the account stood like this, right after the change.")
 
-    account: LazyAccount = strawberry.field(resolver=_account, description="The account.")
+    account: LazyAccount = strawberry.field(
+        resolver=_account,
+        description="The account as it is when the event is told: it may have changed once more since `at`.",
+    )
 
 
 @strawberry.type

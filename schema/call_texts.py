@@ -12,4 +12,5 @@ CALLER_NUMBER = (
 TALKED_SECONDS = (
     f"Talked time in whole seconds, 0 for a call that nobody answered; at most {DURATION_S_MAX} (seven days)."
 )
-STARTED_AT = "When the call began; its rates are those of this instant. Not before 2000, and at most a day from now."
+STARTED_WITHIN = "Not before 2000, and at most a day from now."
+STARTED_AT = f"When the call began; its rates are those of this instant. {STARTED_WITHIN}"

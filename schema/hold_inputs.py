@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 
 from resolvers.holds import AuthorizeRequest, SettleRequest
-from schema.call_texts import CALL_ID, CALLER_NUMBER, TALKED_SECONDS
+from schema.call_texts import CALL_ID, CALLER_NUMBER, STARTED_WITHIN, TALKED_SECONDS
 from schema.refused_call import account_number
 
 
@@ -24,7 +24,9 @@ class AuthorizeCallInput:
         description="The number to call: E.164 digits; a leading `+` or `00` and separators are stripped."
     )
     caller_number: str | None = strawberry.field(default=None, description=CALLER_NUMBER)
-    at: datetime | None = strawberry.field(default=None, description="The start of the call; now when left out.")
+    at: datetime | None = strawberry.field(
+        default=None, description=f"The start of the call; now when left out. {STARTED_WITHIN}"
+    )
 
 
 @strawberry.input(description="Input of `authorizeCalls`.")
@@ -48,7 +50,7 @@ class SettleCallInput:
     call_id: str = strawberry.field(description=CALL_ID)
     duration_seconds: int = strawberry.field(description=TALKED_SECONDS)
     started_at: datetime | None = strawberry.field(
-        default=None, description="When the call began; when left out, when it was authorised."
+        default=None, description=f"When the call began; when left out, when it was authorised. {STARTED_WITHIN}"
     )
 
 

@@ -40,6 +40,11 @@ async def test_every_change_of_what_is_held_is_told_by_another_process_too(api: 
         async with api.db.transaction() as tx:  # two minutes pass
             await tx.exec_driver_sql("UPDATE holds SET expires_at = expires_at - interval '3 minutes'")
         assert await stream.change() == state("8.50000", "0.00000", "8.50000", 6, "HOLD")
+        for version, mutation, ended in ((7, "releaseCall", {}), (9, "settleCall", {"durationSeconds": 0})):
+            await api.done("authorizeCall", "duplicate", a_call(mutation), by=good)
+            assert await stream.change() == state("8.50000", "1.00000", "7.50000", version, "HOLD")
+            await api.done(mutation, "duplicate", {"callId": mutation, **ended}, by=good)
+            assert await stream.change() == state("8.50000", "0.00000", "8.50000", version + 1, "HOLD"), "only freed"
 
 
 async def test_a_hold_frees_itself_in_whichever_process_is_alive(database_url: str) -> None:
