@@ -208,12 +208,11 @@ async def apply_to_locked(
     which neither changes keeps its version, and nobody is told.
     """
     figures = {account_id: row for account_id, *row in zip(*usage.latest, strict=True)}
-    changed = [
-        account_id
-        for account_id in balance_changes.keys() | held_changes.keys()
-        if balance_changes.get(account_id) or held_changes.get(account_id)
+    paying = [account_id for account_id, units in balance_changes.items() if units]
+    holding = [
+        account_id for account_id, units in held_changes.items() if units and not balance_changes.get(account_id)
     ]
-    account_ids = [*changed, *(figures.keys() - changed)]
+    account_ids = [*paying, *holding, *(figures.keys() - {*paying, *holding})]
     if not account_ids:
         return
     changes = (
@@ -221,10 +220,7 @@ async def apply_to_locked(
         int_array([balance_changes.get(account_id, 0) for account_id in account_ids]),
         int_array([held_changes.get(account_id, 0) for account_id in account_ids]),
         BALANCE_CHANNEL,
-        [
-            *notification_payloads(cause, filter(balance_changes.get, changed)),
-            *notification_payloads(Cause.HOLD, (one for one in changed if not balance_changes.get(one))),
-        ],
+        [*notification_payloads(cause, paying), *notification_payloads(Cause.HOLD, holding)],
     )
     if not figures:
         await connection.execute(_APPLY, *changes)

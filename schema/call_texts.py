@@ -10,7 +10,8 @@ CALLER_NUMBER = (
     f"The number shown to the called party; kept as it comes. At most {CALL_ID_LENGTH_MAX} printable characters."
 )
 TALKED_SECONDS = (
-    f"Talked time in whole seconds, 0 for a call that nobody answered; at most {DURATION_S_MAX} (seven days)."
+    "Talked time in whole seconds, 0 for a call that nobody answered; "
+    f"at most {DURATION_S_MAX} ({DURATION_S_MAX // 86_400} days)."
 )
 STARTED_WITHIN = "Not before 2000, and at most a day from now."
 STARTED_AT = f"When the call began; its rates are those of this instant. {STARTED_WITHIN}"

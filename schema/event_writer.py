@@ -36,12 +36,12 @@ from schema.node import global_id
 # What stands in the text, and the attributes whose JSON does: the same for two selections that come to the same.
 _Shape = tuple["str | _Field", ...]
 
-# What every state knows of its account without a look at the database, by the names of `Account`: where it is found in
-# the state, and what makes the text of it.
+# What every state knows of its account without a look at the database, by its place in a
+# `_WithRow`: where it is found in the state, and what makes the text of it.
 _KNOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "id": ("account.id", partial(global_id, "Account")),
-    "username": ("account.username", lambda username: _json(username)),
-    "depth": ("account.path", lambda path: str(len(path) - 1)),
+    "account.id": ("account.id", partial(global_id, "Account")),
+    "account.username": ("account.username", lambda username: _json(username)),
+    "account.depth": ("account.path", lambda path: str(len(path) - 1)),
 }
 
 # Leaves whose texts hold nothing that JSON would write otherwise: they stand between quotes as they are. An ID here is
@@ -50,9 +50,8 @@ _PLAIN_TEXTS = {"Money", "DateTime", "ID"}
 
 
 class _Field(NamedTuple):
-    """Where the value of a field is found in a state or in its account, and its type: a leaf, or a list of leaves."""
+    """Where the value of a field is found in a `_WithRow`, and its type: a leaf, or a list of leaves."""
 
-    of_account: bool
     attribute: str
     type: GraphQLOutputType
 
@@ -69,14 +68,13 @@ class _CannotWrite(Exception):
 
 
 class EventWriter:
-    """Writes events of one shape. ``needs_row``: it shows more of the account than never changes.
-
-    Raises: _CannotWrite.
-    """
+    """Writes events of one shape. Raises: _CannotWrite."""
 
     __slots__ = ("__weakref__", "_needs_row", "_template", "_texts", "_values")
 
-    def __init__(self, shape: _Shape, *, needs_row: bool) -> None:
+    def __init__(self, shape: _Shape) -> None:
+        named = {part.attribute for part in shape if isinstance(part, _Field)}
+        self._needs_row = any(name.startswith("account.") and name not in _KNOWN for name in named)
         template: list[str] = []
         attributes: list[str] = []
         texts: list[Callable[[Any], str]] = []
@@ -84,10 +82,8 @@ class EventWriter:
             if isinstance(part, _Field):
                 slot, text = _text(part.type)
                 attribute = part.attribute
-                if needs_row:
-                    attribute = f"account.{attribute}" if part.of_account else f"state.{attribute}"
-                elif part.of_account:
-                    attribute, text = _KNOWN[attribute]
+                if not self._needs_row:
+                    attribute, text = _KNOWN.get(attribute, (attribute.removeprefix("state."), text))
                 template.append(slot)
                 attributes.append(attribute)
                 texts.append(text)
@@ -96,7 +92,6 @@ class EventWriter:
         self._template = "".join(template)
         self._values = _all_of(attributes)
         self._texts = texts
-        self._needs_row = needs_row
 
     def at_once(self, state: BalanceState) -> str | None:
         """The text, unless it needs a look at the database first: then None. Raises: as `write`."""
@@ -140,9 +135,8 @@ class EventWriters:
         end = "}}" if extensions is None else f'}},"extensions":{_json(extensions)}}}'
         fields = executor.collect_subfields(type_, details).grouped_field_set
         try:
-            shape = (f'{{"data":{{{_json(key)}:', *selection.object(type_, fields), end)
-            needs_row = not selection.account_names <= _KNOWN.keys()
-            writer = self._writers.get(shape) or EventWriter(shape, needs_row=needs_row)
+            shape = (f'{{"data":{{{_json(key)}:', *selection.object(type_, fields, "state."), end)
+            writer = self._writers.get(shape) or EventWriter(shape)
         except _CannotWrite:
             return None
         self._writers[shape] = writer
@@ -150,16 +144,13 @@ class EventWriters:
 
 
 class _Selection:
-    """Reads one subscription's selection; ``account_names`` gathers the attributes it shows of accounts."""
+    """Reads one subscription's selection."""
 
     def __init__(self, executor: Executor[Any]) -> None:
         self._executor = executor
-        self.account_names: set[str] = set()
 
-    def object(
-        self, type_: GraphQLObjectType, fields: GroupedFieldSet, place: tuple[str, ...] = ()
-    ) -> Iterator[str | _Field]:
-        """How an object of the type is written that stands at ``place`` in a state. Raises: _CannotWrite."""
+    def object(self, type_: GraphQLObjectType, fields: GroupedFieldSet, place: str) -> Iterator[str | _Field]:
+        """How an object of the type is written that stands at ``place`` in a `_WithRow`. Raises: _CannotWrite."""
         opening = "{"
         for key, details in fields.items():
             yield f"{opening}{_json(key)}:"
@@ -167,22 +158,18 @@ class _Selection:
             yield from self._value(type_, details, place)
         yield "{}" if opening == "{" else "}"
 
-    def _value(
-        self, type_: GraphQLObjectType, details: FieldDetailsList, place: tuple[str, ...]
-    ) -> Iterator[str | _Field]:
+    def _value(self, type_: GraphQLObjectType, details: FieldDetailsList, place: str) -> Iterator[str | _Field]:
         name = details[0].node.name.value
         if (constant := self._constant(type_, name)) is not None:
             yield _json(constant)
             return
-        place = (*place, self._attribute(type_, name))
+        attribute = self._attribute(type_, name, place)
         value_type = type_.fields[name].type
         if is_non_null_type(value_type) and is_object_type(value_type.of_type):
             inner = self._executor.collect_subfields(value_type.of_type, details).grouped_field_set
-            yield from self.object(value_type.of_type, inner, place)
-        elif place[0] == "account":
-            yield _Field(True, ".".join(place[1:]), value_type)
+            yield from self.object(value_type.of_type, inner, f"{attribute}.")
         else:
-            yield _Field(False, ".".join(place), value_type)
+            yield _Field(attribute, value_type)
 
     def _constant(self, type_: GraphQLObjectType, name: str) -> str | None:
         if name == "__typename":
@@ -192,16 +179,14 @@ class _Selection:
             return currency
         return None
 
-    def _attribute(self, type_: GraphQLObjectType, name: str) -> str:
-        """The attribute that the value of a field is."""
+    def _attribute(self, type_: GraphQLObjectType, name: str, place: str) -> str:
+        """Where the value of a field is found in a `_WithRow`."""
         if type_.name == "BalanceChange" and name == "account":
             return "account"
         field = type_.fields[name].extensions.get("strawberry-definition")
         if not isinstance(field, StrawberryField) or not field.is_basic_field:
             raise _CannotWrite
-        if type_.name == "Account":
-            self.account_names.add(field.python_name)
-        return field.python_name
+        return place + field.python_name
 
 
 def _all_of(attributes: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
