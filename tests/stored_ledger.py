@@ -56,8 +56,7 @@ async def stored_lists(connection: Connection) -> dict[int, RateList]:
 
 async def stored_deck(connection: Connection) -> Versions:
     """The operator's own rates."""
-    base_id = await connection.fetchval("SELECT id FROM rate_lists WHERE is_base")
-    return (await stored_lists(connection))[base_id].versions
+    return (await stored_lists(connection))[await _base_id(connection)].versions
 
 
 async def stored_ledger(connection: Connection, account_ids: Sequence[int]) -> Ledger:
@@ -65,9 +64,14 @@ async def stored_ledger(connection: Connection, account_ids: Sequence[int]) -> L
     lists = await stored_lists(connection)
     operator, *others = await connection.fetch(_ACCOUNTS, account_ids)
     ledger = Ledger(operator["username"])
-    ledger.base.versions = await stored_deck(connection)
+    ledger.base.versions = lists[await _base_id(connection)].versions
     by_id = {operator["id"]: ledger.accounts[operator["username"]]}
     for row in others:
         account = Account(by_id[row["parent_id"]], lists[row["rate_list_id"]])
         by_id[row["id"]] = ledger.accounts[row["username"]] = account
     return ledger
+
+
+async def _base_id(connection: Connection) -> int:
+    found: int = await connection.fetchval("SELECT id FROM rate_lists WHERE is_base")
+    return found

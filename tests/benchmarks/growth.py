@@ -102,7 +102,6 @@ class _Growing:
         self._rows = rows
         self._proofs = proofs
         self._batcher = batcher
-        self._charged = 0
 
     async def measure(self, name: str) -> None:
         """One row."""
@@ -129,14 +128,12 @@ class _Growing:
                 await measure_in_turn([beside, here], self._rounds)
             # All of these are alike: the simulation goes on from those that grow.
             self._proofs.append(await prove(new, self._options, charged=load.count, simulated=False))
-        self._charged += (1 + self._rounds) * times * orders_each
         self._rows.append(_row(here, beside))
 
     async def charge_up_to(self, count: int) -> None:
         """So many calls in all."""
-        while self._charged < count:
+        while self.load.count < count:
             await asyncio.gather(*[self._batcher.charge(self.load.orders(ORDERS_EACH)) for _ in range(CALLERS)])
-            self._charged += ORDERS_EACH * CALLERS
 
 
 @asynccontextmanager
