@@ -13,5 +13,6 @@ One file a benchmark, each with ``async def run(options) -> Report``, listed in 
     node          Node.js and PostGraphile, installed on first use
     peer_place   the tree with accounts that differ, for those who only read
     peer_servers  the servers that are compared: the product, PostGraphile, `dataloader_app`
+    bare_balances the least that balances cost PostgreSQL: one UPDATE a batch and nothing else
     pgbench       one transaction a call, written as well as it can be: the baseline
 """

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from billing.batcher import Batcher
+from tests.benchmarks.bare_balances import bare_balances
 from tests.benchmarks.charging import CALLERS, ORDERS_EACH, batcher_on, in_process
 from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter, cpu_s_of_client
@@ -27,6 +28,7 @@ _FEW_CUSTOMERS = 10_000
 _STORED_CALLS = (1_000_000, 10_000_000)
 # Of all that were charged there; behind them five in six of a million customers have called.
 _CALLS_OF_A_DAY = 2_000_000
+_BARE = "nothing but an UPDATE of the balances"
 
 _NOTES = (
     "Beside each is a new database of 10,000 customers with paths of 5, nothing stored, measured in turn with it: the "
@@ -40,6 +42,9 @@ _NOTES = (
     "of 10,000 customers change 3,400 rows of balances instead of 20,000, and of any of a million ones 7,300, each "
     "on a page of its own. At an account's first call its list has to be asked for; behind two million calls five "
     "customers in six have called: later calls. The first call of a day writes the usage of the account's day before.",
+    "Nothing but an UPDATE is the least that the balances cost PostgreSQL, 4,000 calls at a time on a copy of their "
+    "table: no calls and charges are written, nothing is rated, checked or told. What it costs more among a million "
+    "customers than among 10,000 is spared to no design on PostgreSQL with a row for each balance.",
     "A longer path has a charge, a balance and a usage figure more on each level: that much it must cost.",
     "CPU is processor time in milliseconds for each 1,000 calls; `engine` is this process with its rating, which "
     "collects its garbage as a server does.",
@@ -56,6 +61,7 @@ async def run(options: Options) -> Report:
             await growing.measure(f"path of {length}")
             if children == CHILDREN_BY_LEVEL:
                 await growing.measure_one_at_a_time(f"path of {length}, one call at a time")
+                await growing.measure_bare(f"path of {length}, {_BARE}")
             for count in stored if children == CHILDREN_BY_LEVEL else ():
                 await growing.charge_up_to(count)
                 await growing.measure(f"path of {length}, {count:,} calls stored")
@@ -69,6 +75,7 @@ async def run(options: Options) -> Report:
             await growing.charge_up_to(_CALLS_OF_A_DAY)
             await growing.measure("path of 5, 1,000,000 customers, later calls")
             await growing.measure_one_at_a_time("path of 5, 1,000,000 customers, one call at a time")
+            await growing.measure_bare(f"path of 5, 1,000,000 customers, {_BARE}")
             growing.load.let_a_day_pass()
             await growing.measure("path of 5, 1,000,000 customers, first calls of the next day")
     proof = all_of(proofs)
@@ -88,6 +95,10 @@ async def run(options: Options) -> Report:
 
 def _rounds(options: Options) -> int:
     return 1 if options.quick else options.rounds
+
+
+def _meter(place: Place) -> CpuMeter:
+    return CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
 
 
 class _Growing:
@@ -116,8 +127,7 @@ class _Growing:
         times //= self._divisor
 
         def way(place: Place, batcher: Batcher, load: CallLoad) -> Way:
-            meter = CpuMeter({"postgres": place.cpu_s_of_postgres, "engine": cpu_s_of_client})
-            measured = in_process(batcher, load, meter, times, orders_each=orders_each, callers=callers)
+            measured = in_process(batcher, load, _meter(place), times, orders_each=orders_each, callers=callers)
             return Way(name, measured.measure)
 
         async with place_with_tree(self._options.seed) as new:
@@ -128,6 +138,17 @@ class _Growing:
                 await measure_in_turn([beside, here], self._rounds)
             # All of these are alike: the simulation goes on from those that grow.
             self._proofs.append(await prove(new, self._options, charged=load.count, simulated=False))
+        self._rows.append(_row(here, beside))
+
+    async def measure_bare(self, name: str) -> None:
+        """One row: what PostgreSQL alone needs for the balances. Nothing is charged."""
+        calls = _TIMES * ORDERS_EACH // self._divisor
+
+        def bare(place: Place) -> AbstractAsyncContextManager[Way]:
+            return bare_balances(name, place, CallLoad(place.tree, self._options.seed), _meter(place), calls)
+
+        async with place_with_tree(self._options.seed) as new, bare(new) as beside, bare(self.place) as here:
+            await measure_in_turn([beside, here], self._rounds)
         self._rows.append(_row(here, beside))
 
     async def charge_up_to(self, count: int) -> None:
@@ -153,8 +174,14 @@ def _row(way: Way, beside: Way) -> Row:
     return {
         "what": way.name,
         "calls/s": per_s,
-        "CPU engine": way.median(lambda measured: measured.cpu_ms_per_1000("engine")),
-        "CPU postgres": way.median(lambda measured: measured.cpu_ms_per_1000("postgres")),
+        "CPU engine": _cpu(way, "engine"),
+        "CPU postgres": _cpu(way, "postgres"),
         "beside: calls/s": per_s_beside,
+        "beside: CPU engine": _cpu(beside, "engine"),
+        "beside: CPU postgres": _cpu(beside, "postgres"),
         "ratio": per_s / per_s_beside,
     }
+
+
+def _cpu(way: Way, process: str) -> float:
+    return way.median(lambda measured: measured.cpu_ms_per_1000(process))
