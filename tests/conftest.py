@@ -17,6 +17,7 @@ from models.database import Database
 from models.migrations.run import migrate
 from server.embedded_postgres import EmbeddedPostgres
 from tests.graphql_client import Api, running_api
+from tests.raw_connection import connect
 
 # Modules of helpers whose asserts are to say what they compared.
 pytest.register_assert_rewrite(
@@ -52,11 +53,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")}
     for reason in sorted(reason for reason in reasons if reason.endswith("DID NOT RUN")):
         terminalreporter.write_line(f"!!! {reason} !!!", red=True, bold=True)
-
-
-async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """A raw connection to a URL as the fixtures give it; the caller closes it."""
-    return await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
 
 
 def _text(url: URL) -> str:

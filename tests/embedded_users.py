@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.conftest import connect
+from tests.raw_connection import connect
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -10,9 +10,10 @@ import httpx
 from sqlalchemy import text
 
 from models.database import Database
+from tests.raw_connection import connected
 from tests.server_process import server_processes
 from tests.simulated_races import Simulation
-from tests.stored_ledger import reading, stored_deck
+from tests.stored_ledger import stored_deck
 
 
 @asynccontextmanager
@@ -22,7 +23,7 @@ async def simulation_of(seed: int, database_url: str, db: Database, folder: Path
     The ledger begins with the operator as it is and with its rates. An operator that is there already is ``operator``
     with the usual password.
     """
-    async with reading(database_url) as connection:
+    async with connected(database_url) as connection:
         deck = await stored_deck(connection)
     async with (
         # Holds last until the simulation lets their time pass.

@@ -3,16 +3,11 @@
 Nothing of the product's own code that reads or rates is used: it is the product that is checked by this.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, TypeAlias
 
-import asyncpg
-
+from tests.raw_connection import Connection
 from tests.reference_ledger import EVER, Account, Ledger, Rate, RateList, Versions
-
-Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 _RATES = """
 SELECT rate_list_id, prefix, NULLIF(effective_from, '-infinity') AS effective_from, price_per_minute_e8,
@@ -23,16 +18,6 @@ _ACCOUNTS = """
 SELECT id, username, parent_id, rate_list_id FROM accounts JOIN account_state ON account_id = id
 WHERE id IN (SELECT unnest(path) FROM accounts WHERE id = ANY($1)) ORDER BY cardinality(path)
 """
-
-
-@asynccontextmanager
-async def reading(database_url: str) -> AsyncIterator[Connection]:
-    """A raw connection to a URL as the product takes it."""
-    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def stored_lists(connection: Connection) -> dict[int, RateList]:

@@ -12,8 +12,8 @@ from schema.assembled import schema
 from server.app import create_app
 from server.graphiql import STATIC_FOLDER
 from server.settings import Settings
-from tests.conftest import connect
 from tests.http_face import NO_DATABASE
+from tests.raw_connection import connect
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from tests.benchmarks.place import Place, fill
 from tests.benchmarks.proof import Proof, all_of, prove
 from tests.benchmarks.reckoning import Reckoning, reckon_again
 from tests.benchmarks.report import Options
-from tests.stored_ledger import Connection, reading
+from tests.raw_connection import Connection, connected
 
 SEED = 20260131
 CALLS = 300
@@ -36,7 +36,7 @@ async def place(database_url: str, tmp_path: Path) -> Place:
 @pytest.fixture
 async def connection(place: Place) -> AsyncIterator[Connection]:
     """To see and to spoil what is in the place."""
-    async with reading(place.url) as connection:
+    async with connected(place.url) as connection:
         yield connection
 
 

@@ -21,7 +21,7 @@ from billing.rating import Price
 from models.database import Database
 from tests.charging_tree import Tree, charging_tree
 from tests.charging_world import NOON, call, rate
-from tests.conftest import connect
+from tests.raw_connection import connect
 
 PRICE = Price(10_000_000, 0, 1, 1, "43", None, blocked=False)
 

@@ -16,7 +16,7 @@ from billing.passwords import Passwords
 from server.cli import app
 from server.settings import documented_settings
 from tests.command_line import complaint, started, tollpath, tollpath_here
-from tests.conftest import connect
+from tests.raw_connection import connect
 
 COMMANDS = sorted(getattr(get_command(app), "commands"))  # noqa: B009 - a group, which its type does not tell
 

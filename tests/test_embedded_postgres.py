@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 
 from server.embedded_postgres import EmbeddedPostgres
-from tests.conftest import connect
 from tests.embedded_users import (
     EmbeddedUser,
     is_locked,
@@ -23,6 +22,7 @@ from tests.embedded_users import (
     value,
     wait_until,
 )
+from tests.raw_connection import connect
 
 IS_ROOT = os.geteuid() == 0
 

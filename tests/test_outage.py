@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 import models.database
 from models.database import Database
 from models.outage import is_database_outage
-from tests.conftest import connect
+from tests.raw_connection import connect
 
 TERMINATE_ALL_OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -20,8 +20,9 @@ from resolvers.account_directory import AccountDirectory
 from resolvers.context import Rules, Services
 from tests.benchmarks.big_database import Filler, Size
 from tests.benchmarks.reads import Reads, ask
-from tests.conftest import TEMPLATE, connect
+from tests.conftest import TEMPLATE
 from tests.query_plans import as_text, plan, recorded, scanned_whole
+from tests.raw_connection import connect
 
 _FOLDER = Path(__file__).with_name("plans")
 _SIZE = Size(accounts=20_000, calls=100_000, months=4, now=datetime(2026, 6, 30, tzinfo=UTC))

@@ -17,7 +17,7 @@ from resolvers.audit import audit
 from tests.adjusting import refunded, refunds_of_usage
 from tests.charging_tree import Tree, charging_tree
 from tests.charging_world import ALWAYS_CHARGE, NOON, Member, call
-from tests.conftest import connect
+from tests.raw_connection import connect
 
 DAY = timedelta(days=1)
 MINUTE = (1, 60, 11_000)

@@ -16,7 +16,7 @@ from tests.benchmarks.load import CallLoad
 from tests.benchmarks.machine import CpuMeter
 from tests.benchmarks.place import Place
 from tests.benchmarks.rounds import Measured, Way
-from tests.stored_ledger import reading
+from tests.raw_connection import connected
 
 # As many as the product gathers into one transaction, and as many transactions as it has at once.
 _CALLS_EACH = 4_000
@@ -38,7 +38,7 @@ WHERE state.account_id = change.account_id
 @asynccontextmanager
 async def bare_balances(name: str, place: Place, load: CallLoad, meter: CpuMeter, calls: int) -> AsyncIterator[Way]:
     """A way to take so many calls off a copy of the balances of this place, each level by one unit a call."""
-    async with reading(place.url) as connection:
+    async with connected(place.url) as connection:
         await connection.execute(_COPY.format(options=await connection.fetchval(_OPTIONS)))
         await connection.execute("VACUUM ANALYZE bare_balances")
         database = Database(place.url)

@@ -17,12 +17,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from billing.call_months import CallMonths
 from models.call_month import month_bounds, month_of
 from models.migrations.run import migrate
 from server.embedded_postgres import EmbeddedPostgres
+from tests.raw_connection import Connection, connected
 
 # Numbers of the accounts that reads begin at.
 OPERATOR, WIDE, CHAIN = 1, 2, 3
@@ -157,7 +156,7 @@ _AFTER = (
 class Filler:
     """Fills a migrated, empty database. Its connection waits for as long as it takes."""
 
-    def __init__(self, connection: "asyncpg.Connection[Any]", size: Size, *, telling: bool = False) -> None:
+    def __init__(self, connection: Connection, size: Size, *, telling: bool = False) -> None:
         self._connection = connection
         self._size = size
         self._telling = telling
@@ -224,12 +223,9 @@ class Filler:
 async def _make(folder: Path, size: Size) -> None:
     with EmbeddedPostgres(folder, durable=False) as url:
         await migrate(url)
-        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-        try:
+        async with connected(url) as connection:
             await Filler(connection, size, telling=True).fill()
             print(await connection.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))"))
-        finally:
-            await connection.close()
 
 
 def main() -> None:

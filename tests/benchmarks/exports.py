@@ -7,7 +7,6 @@ of its own, and a client that only counts.
 from dataclasses import dataclass
 from time import perf_counter
 
-import asyncpg
 import httpx
 
 from billing import tokens
@@ -15,6 +14,7 @@ from tests.benchmarks.machine import cpu_s_of_process
 from tests.benchmarks.place import Place, place_with_tree
 from tests.benchmarks.report import Options, Report
 from tests.memory import peak_bytes, reset_peak, resident_bytes
+from tests.raw_connection import connected
 from tests.server_process import server_process
 
 NAME = "exports"
@@ -92,16 +92,13 @@ async def run(options: Options) -> Report:
 async def _fill(place: Place, calls: int) -> str:
     """Write the calls; a token of the operator that may read."""
     secret = tokens.new_secret()
-    connection = await asyncpg.connect(place.url.replace("+asyncpg", ""))
-    try:
+    async with connected(place.url) as connection:
         await connection.execute(_WRITE, calls, timeout=600)
         await connection.execute(
             "INSERT INTO tokens (account_id, kind, secret_digest, name, scopes) VALUES (1, 'API', $1, 'x', '{READ}')",
             tokens.digest(secret),
         )
         await connection.execute("VACUUM ANALYZE calls, charges", timeout=600)
-    finally:
-        await connection.close()
     return secret
 
 

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import asyncpg
-
 from billing import tokens
 from billing.tokens import Scope
 from tests.benchmarks.node import FOLDER
 from tests.benchmarks.place import Place, place_with_tree
+from tests.raw_connection import Connection, connected
 
 # Amounts, marks and times of different length, whatever the seed; resellers are not blocked.
 _DIFFERENT = """
@@ -40,18 +39,15 @@ async def peer_place(seed: int) -> AsyncIterator[PeerPlace]:
     """A server of its own, gone with everything in it at the end."""
     async with place_with_tree(seed) as place:
         reseller = place.tree.levels[-2][0]
-        connection = await asyncpg.connect(place.url.replace("+asyncpg", ""))
-        try:
+        async with connected(place.url) as connection:
             await connection.execute(_DIFFERENT)
             await connection.execute((FOLDER / "view.sql").read_text())
             found = [await _token(connection, account_id) for account_id in (1, reseller.path[-2])]
             await connection.execute("VACUUM ANALYZE")
-        finally:
-            await connection.close()
         yield PeerPlace(place, reseller.id, *found)
 
 
-async def _token(connection: "asyncpg.Connection[asyncpg.Record]", account_id: int) -> str:
+async def _token(connection: Connection, account_id: int) -> str:
     secret = tokens.new_secret()
     await connection.execute(
         "INSERT INTO tokens (account_id, kind, name, secret_digest, scopes) VALUES ($1, $2, 'benchmark', $3, $4)",

@@ -13,7 +13,7 @@ from models.migrations.run import migrate
 from server.embedded_postgres import EmbeddedPostgres
 from tests.benchmarks.machine import cpu_s_of_family, filesystem_of, parent_of
 from tests.benchmarks.tree import CHILDREN_BY_LEVEL, Tree, plan_tree, write_tree
-from tests.stored_ledger import reading
+from tests.raw_connection import connected
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ async def fill(url: str, seed: int, children_by_level: Sequence[int]) -> Tree:
     """Write a tree into a migrated, empty database, and make the months that calls may be of."""
     await _make_months(url)
     tree = plan_tree(seed, children_by_level)
-    async with reading(url) as connection:
+    async with connected(url) as connection:
         await write_tree(connection, tree, seed)
     return tree
 
@@ -60,7 +60,7 @@ async def place_with_tree(seed: int, children_by_level: Sequence[int] = CHILDREN
     ):
         await migrate(url)
         tree = await fill(url, seed, children_by_level)
-        async with reading(url) as connection:
+        async with connected(url) as connection:
             settings = await connection.fetch(
                 "SELECT name || '=' || setting AS text FROM pg_settings WHERE name = ANY($1) ORDER BY name",
                 ["fsync", "synchronous_commit", "full_page_writes", "server_version", "shared_buffers"],

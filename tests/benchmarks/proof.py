@@ -15,8 +15,8 @@ from resolvers.audit import audit
 from tests.benchmarks.place import Place
 from tests.benchmarks.reckoning import reckon_again
 from tests.benchmarks.report import Options
+from tests.raw_connection import connected
 from tests.simulated_run import simulation_of
-from tests.stored_ledger import reading
 
 # At its beginning nobody is blocked and nothing is free, so by about fifty steps everything has happened.
 _SEED = 9
@@ -58,7 +58,7 @@ async def prove(
     """
     database = Database(place.url)
     try:
-        async with reading(place.url) as connection:
+        async with connected(place.url) as connection:
             reckoning = await reckon_again(connection, charged=charged, baseline=baseline)
         alarms, steps = await _simulate(place, database, options) if simulated else ([], 0)
         report = await audit(database)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.benchmarks.load import CALL_ID
+from tests.raw_connection import Connection
 from tests.reference_ledger import Call, Ledger
-from tests.stored_ledger import Connection, stored_ledger
+from tests.stored_ledger import stored_ledger
 
 # The naive ledger needs a quarter of a millisecond for each.
 CALLS_MIN = 5_000

@@ -10,9 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
-import asyncpg
 import httpx
 
 from billing import tokens
@@ -23,6 +21,7 @@ from tests.benchmarks.machine import cpu_s_of_process
 from tests.benchmarks.place import Place, place_with_tree
 from tests.benchmarks.proof import prove
 from tests.benchmarks.report import Options, Report, Row
+from tests.raw_connection import Connection, connected
 from tests.server_process import server_process
 
 NAME = "watchers"
@@ -141,12 +140,11 @@ def _percentile_ms(figures: _Figures, percent: int) -> float:
 
 async def _reading_token(place: Place) -> str:
     secret = tokens.new_secret()
-    connection = await asyncpg.connect(place.url.replace("+asyncpg", ""))
-    await connection.execute(
-        "INSERT INTO tokens (account_id, kind, name, secret_digest, scopes) VALUES (1, $1, 'watching', $2, $3)",
-        *(tokens.API, tokens.digest(secret), [Scope.READ.value]),
-    )
-    await connection.close()
+    async with connected(place.url) as connection:
+        await connection.execute(
+            "INSERT INTO tokens (account_id, kind, name, secret_digest, scopes) VALUES (1, $1, 'watching', $2, $3)",
+            *(tokens.API, tokens.digest(secret), [Scope.READ.value]),
+        )
     return secret
 
 
@@ -226,8 +224,10 @@ class _Ours:
         async with server_process(self.place.url, self.place.folder / "server.log") as server:
             port = int(server.address.rpartition(":")[2])
             told_first = sum(map(len, self.place.tree.levels)) if below else 1
-            async with _clients(port, sayings, first_events=told_first) as clients:
-                connection = await asyncpg.connect(self.place.url.replace("+asyncpg", ""))
+            async with (
+                _clients(port, sayings, first_events=told_first) as clients,
+                connected(self.place.url) as connection,
+            ):
                 changes = _Changes(connection, self.place)
                 await changes.begin()
                 cpu_s = cpu_s_of_process(server.process.pid)
@@ -240,7 +240,6 @@ class _Ours:
                 cpu_s = cpu_s_of_process(server.process.pid) - cpu_s
                 events = await clients.end()
                 await changes.undo()
-                await connection.close()
         came = [(when, version) for one in events for when, version in one if when > begun_at]
         return _Figures(len(came), cpu_s, [when - changes.committed_at[version] for when, version in came])
 
@@ -251,7 +250,7 @@ class _Changes:
     Each transaction gives its accounts a version of its own, so that an event tells by which commit it came.
     """
 
-    def __init__(self, connection: "asyncpg.Connection[Any]", place: Place) -> None:
+    def __init__(self, connection: Connection, place: Place) -> None:
         self._connection = connection
         self._added: Counter[int] = Counter()
         self._version = 0
