@@ -54,7 +54,7 @@ def _parse(text: str, *, decimals: int, low: int, high: int, what: str) -> int:
     value: int = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0"))
     value = -value if sign else value
     if not low <= value <= high:
-        raise NumberError(f"{what} {text[:40]} is out of range")
+        raise NumberError(f"{what} is {_shortest(low, decimals)} to {_shortest(high, decimals)}, not {text[:40]}")
     return value
 
 
@@ -65,6 +65,10 @@ def _example(decimals: int) -> str:
 def _format(value: int, *, decimals: int) -> str:
     digits = str(abs(value)).zfill(decimals + 1)
     return f"{'-' if value < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def _shortest(value: int, decimals: int) -> str:
+    return _format(value, decimals=decimals).rstrip("0").rstrip(".")
 
 
 parse_money = partial(_parse, decimals=MONEY_DECIMALS, low=-MONEY_UNITS_MAX, high=MONEY_UNITS_MAX, what="An amount")
@@ -94,7 +98,7 @@ def format_rate(e8: int) -> str:
 
 def format_percent(e4: int) -> str:
     """Whole units of 0.0001 % as the shortest text: ``100000`` is ``"10"``, ``333333`` is ``"33.3333"``."""
-    return _format(e4, decimals=PERCENT_DECIMALS).rstrip("0").rstrip(".")
+    return _shortest(e4, PERCENT_DECIMALS)
 
 
 def format_payment(cents: int) -> str:

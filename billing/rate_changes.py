@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from billing.errors import InvalidRate
-from billing.money import RATE_E8_MAX
+from billing.money import RATE_E8_MAX, RATE_E8_PER_WHOLE
 from billing.rating import PREFIX_DIGITS_MAX, Entry, Price
 
 INCREMENT_S_MAX = 86_400
@@ -61,9 +61,9 @@ def problem_of(rate: NewRate) -> tuple[str, str] | None:
     if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= PREFIX_DIGITS_MAX):
         return "prefix", f"a prefix is 1 to {PREFIX_DIGITS_MAX} digits, not {prefix[:40]!r}."
     if not 0 <= price.price_per_minute_e8 <= RATE_E8_MAX:
-        return "pricePerMinute", "the price per minute is out of range."
+        return "pricePerMinute", f"the price per minute is 0 to {RATE_E8_MAX // RATE_E8_PER_WHOLE}."
     if not 0 <= price.connection_fee_e8 <= RATE_E8_MAX:
-        return "connectionFee", "the connection fee is out of range."
+        return "connectionFee", f"the connection fee is 0 to {RATE_E8_MAX // RATE_E8_PER_WHOLE}."
     for field, seconds in (
         ("firstIncrementSeconds", price.first_increment_s),
         ("nextIncrementSeconds", price.next_increment_s),

@@ -34,9 +34,11 @@ BigInt = NewType("BigInt", int)
 _BIG_INT_MAX = 2**53 - 1
 
 _INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.(?P<decimals>[0-9]+))?)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
+# Nanoseconds would be cut off unsaid.
+_DECIMALS_MAX = 6
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 _Value = TypeVar("_Value")
@@ -44,8 +46,11 @@ _Value = TypeVar("_Value")
 
 def parse_instant(text: Any) -> datetime:
     """An ISO 8601 date and time with its zone, in UTC. Raises: ValueError with a message for the caller."""
-    if not isinstance(text, str) or _INSTANT.fullmatch(text) is None:
+    written = _INSTANT.fullmatch(text) if isinstance(text, str) else None
+    if written is None:
         raise ValueError('A time must be text with its zone, such as "2026-01-31T12:00:00Z"')
+    if len(written["decimals"] or "") > _DECIMALS_MAX:
+        raise ValueError(f"A time has at most {_DECIMALS_MAX} decimals of a second")
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -136,7 +141,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     datetime: _scalar(
         "DateTime",
-        'A point in time as ISO 8601 text: "2026-01-31T12:00:00Z". Input needs its time zone; output is in UTC.',
+        'A point in time as ISO 8601 text: "2026-01-31T12:00:00Z". Input needs its time zone, and has at most '
+        f"{_DECIMALS_MAX} decimals of a second; output is in UTC.",
         format_instant,
         parse_instant,
     ),

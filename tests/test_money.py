@@ -11,6 +11,7 @@ from billing.money import (
     format_percent,
     format_rate,
     parse_money,
+    parse_payment,
     parse_percent,
     parse_rate,
 )
@@ -90,9 +91,20 @@ def test_too_many_decimals_are_named_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("text", ["99999999999999999", "-99999999999999999", "9" * 400])
-def test_a_number_with_too_many_digits_is_out_of_range(text: str) -> None:
-    with pytest.raises(NumberError, match=rf"^An amount {text[:40]} is out of range$"):
+def test_a_number_with_too_many_digits_is_told_what_an_amount_may_be(text: str) -> None:
+    range_ = r"-999999999999\.99999 to 999999999999\.99999"
+    with pytest.raises(NumberError, match=rf"^An amount is {range_}, not {text[:40]}$"):
         parse_money(text)
+
+
+def test_every_kind_of_number_says_its_range() -> None:
+    for parse, text, range_ in (
+        (parse_rate, "-1", "A price is 0 to 1000000, not -1"),
+        (parse_percent, "101", "A percentage is -10000 to 100, not 101"),
+        (parse_payment, "-0.01", r"A payment is 0 to 999999999999\.99, not -0\.01"),
+    ):
+        with pytest.raises(NumberError, match=f"^{range_}$"):
+            parse(text)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_every_other_line_of_a_dirty_sheet_is_rejected_with_its_number_and_reaso
         16: "there is no price",
         17: "6 cells under 5 columns",
         18: "A price has at most 8 decimals, '1.000000001' has 9",
-        19: "A price -0.1 is out of range",
+        19: "A price is 0 to 1000000, not -0.1",
         20: "the prefix 37201234567890123 has more than 15 digits",
         21: "'4470-4479' is more than one prefix: each needs a line of its own",
         23: "the line is no CSV: unexpected end of data",

@@ -57,6 +57,11 @@ def test_a_time_that_is_not_exact_is_refused(value: Any) -> None:
         parse(datetime, value)
 
 
+def test_who_gives_a_time_in_nanoseconds_is_told_what_is_wrong_with_it() -> None:
+    with pytest.raises(GraphQLError, match=r"^A time has at most 6 decimals of a second$"):
+        parse(datetime, "2026-01-31T12:00:00.123456789Z")
+
+
 def test_a_time_leaves_in_utc_with_a_z_and_microseconds_only_where_there_are_some() -> None:
     vienna = timezone(timedelta(hours=2))
     assert format_instant(datetime(2026, 1, 31, 12, tzinfo=vienna)) == "2026-01-31T10:00:00Z"
