@@ -114,11 +114,11 @@ NOT state.blocked AND state.rate_list_id = change.rate_list_id
 AND (change.units = 0 OR state.balance_units + state.credit_limit_units - state.held_units {short}) IS NOT FALSE
 """
 
-_ALL_STAND = f"""
-SELECT count(*) = $4
+_IN_THE_WAY = f"""
+SELECT account_id
 FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[]) AS change (account_id, units, rate_list_id)
 JOIN account_state AS state USING (account_id)
-WHERE {_STANDS.format(short=">= change.units")}
+WHERE NOT ({_STANDS.format(short=">= change.units")})
 """  # noqa: S608 - constants
 
 _CHARGE = _by_version(f"""
@@ -240,12 +240,11 @@ async def apply_to_locked(
     )
 
 
-async def all_stand(
+async def in_the_way(
     connection: "asyncpg.Connection[Any]", totals: Mapping[int, int], selections: Mapping[int, int]
-) -> bool:
-    """Whether a `BatchCharge` would find nothing in its way, as of now and with nothing locked."""
-    stand: bool = await connection.fetchval(_ALL_STAND, *_columns(totals, selections), len(totals))
-    return stand
+) -> frozenset[int]:
+    """The accounts that would be in the way of a `BatchCharge`, as of now and with nothing locked."""
+    return frozenset(id_ for (id_,) in await connection.fetch(_IN_THE_WAY, *_columns(totals, selections)))
 
 
 def _of_server(by_version: tuple[str, str], connection: "asyncpg.Connection[Any]") -> str:

@@ -1,14 +1,16 @@
 """The charges of a whole batch at once: what `billing.rating` says of one call, over columns of 64-bit numbers. Pure.
 
-Whatever the columns cannot carry (a call without a price, a number that may not fit 64 bits) is answered by None: such
-a batch is rated call by call, with whole numbers of any size. `tests/test_batch_rating.py` holds the two ways equal.
+Whatever the columns cannot carry is left out (a call without a price on every level) or answered by None (a number that
+may not fit 64 bits): that is rated call by call, with whole numbers of any size. `tests/test_batch_rating.py` holds the
+two ways equal.
 """
 
 from collections.abc import Sequence
-from itertools import repeat
-from typing import NamedTuple
+from itertools import compress, repeat
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from billing.call_rows import INT64_MAX, Int64s, Levels, account_ids_of, int64s
 from billing.charge_order import BookedCall, CallStatus, ChargeOrder
@@ -20,21 +22,52 @@ from billing.rating import E8_SECONDS_PER_UNIT, SECONDS_PER_MINUTE, Price
 _HALF_UNIT = E8_SECONDS_PER_UNIT // 2
 
 
-class RatedTogether(NamedTuple):
-    """What every level pays for every call, and each customer's price."""
+Chosen = NDArray[np.bool_]
 
+
+class RatedTogether(NamedTuple):
+    """What every level pays for every call that was rated, and each customer's price.
+
+    ``positions`` are where its orders are among those that were given, in ascending order.
+    """
+
+    orders: Sequence[ChargeOrder]
+    positions: Int64s
     levels: Levels
     customer_prices: Sequence[Price]
 
+    def only(self, chosen: Chosen) -> "RatedTogether":
+        """Some of them; ``chosen`` has an element for each."""
+        depths, *by_level = self.levels
+        of_chosen = np.repeat(chosen, depths)
+        return RatedTogether(
+            list(compress(self.orders, chosen)),
+            self.positions[chosen],
+            Levels(depths[chosen], *(column[of_chosen] for column in by_level)),
+            list(compress(self.customer_prices, chosen)),
+        )
+
 
 def rated_together(orders: Sequence[ChargeOrder], pricing: Pricing) -> RatedTogether | None:
-    """What everybody on the paths pays for these calls; None if they have to be rated one by one."""
-    given = columns_of(orders)
-    found = list(map(pricing.base.match, given.number, given.started_at))
-    customer_prices = [price for price in found if price is not None and not price.blocked]
-    if len(customer_prices) < len(orders):
+    """What everybody on the paths pays for those of these calls that have a price on every level.
+
+    None if no call has, or they have to be rated one by one.
+    """
+    found = [pricing.base.match(order.number, order.started_at) for order in orders]
+    has_price = [price is not None and not price.blocked for price in found]
+    if all(has_price):
+        return _rated(orders, np.arange(len(orders)), cast("list[Price]", found), pricing)
+    if not any(has_price):
         return None
-    of_deck = columns_of(customer_prices)
+    prices = cast("list[Price]", list(compress(found, has_price)))
+    return _rated(list(compress(orders, has_price)), np.flatnonzero(has_price), prices, pricing)
+
+
+def _rated(
+    orders: Sequence[ChargeOrder], positions: Int64s, prices: list[Price], pricing: Pricing
+) -> RatedTogether | None:
+    """The same of calls to which the operator's deck gives these ``prices``."""
+    given, of_deck = columns_of(orders), columns_of(prices)
     depths, account_ids = account_ids_of(given.path)
     begins = np.cumsum(depths) - depths
     shares, has_own_prices = _shares(account_ids, begins, pricing)
@@ -44,29 +77,32 @@ def rated_together(orders: Sequence[ChargeOrder], pricing: Pricing) -> RatedToge
         return None
     first_s = np.repeat(int64s(of_deck.first_increment_s), depths)
     next_s = np.repeat(int64s(of_deck.next_increment_s), depths)
+    is_priced = np.ones(len(orders), np.bool_)
     for index in np.flatnonzero(np.logical_or.reduceat(has_own_prices, begins)).tolist():
         order, begin = orders[index], begins[index]
-        prices = [price for price in pricing.prices_of(order.path, order.number, order.started_at) if price is not None]
-        if len(prices) < len(order.path):
-            return None
-        customer_prices[index] = prices[-1]
-        here = slice(begin, begin + len(prices))
-        per_minute_e8[here] = [price.price_per_minute_e8 for price in prices]
-        fees_e8[here] = [price.connection_fee_e8 for price in prices]
-        first_s[here] = [price.first_increment_s for price in prices]
-        next_s[here] = [price.next_increment_s for price in prices]
+        own = [price for price in pricing.prices_of(order.path, order.number, order.started_at) if price is not None]
+        if len(own) < len(order.path):
+            is_priced[index] = False
+            continue
+        prices[index] = own[-1]
+        here = slice(begin, begin + len(own))
+        per_minute_e8[here] = [price.price_per_minute_e8 for price in own]
+        fees_e8[here] = [price.connection_fee_e8 for price in own]
+        first_s[here] = [price.first_increment_s for price in own]
+        next_s[here] = [price.next_increment_s for price in own]
     billed_s = _billed_s(np.repeat(int64s(given.duration_s), depths), first_s, next_s)
     units = _charge_units(per_minute_e8, fees_e8, billed_s)
-    if units is None:
+    if units is None or not is_priced.any():
         return None
-    return RatedTogether(Levels(depths, account_ids, units, per_minute_e8, billed_s), customer_prices)
+    rated = RatedTogether(orders, positions, Levels(depths, account_ids, units, per_minute_e8, billed_s), prices)
+    return rated if is_priced.all() else rated.only(is_priced)
 
 
-def booked_calls(orders: Sequence[ChargeOrder], call_nos: Sequence[int], rated: RatedTogether) -> list[BookedCall]:
+def booked_calls(rated: RatedTogether, call_nos: Sequence[int]) -> list[BookedCall]:
     """The calls as they go into the books."""
     levels = rated.levels
     ends = np.cumsum(levels.depths) - 1
-    given, prices = columns_of(orders), columns_of(rated.customer_prices)
+    given, prices = columns_of(rated.orders), columns_of(rated.customer_prices)
     return rows_of(
         BookedCall,
         levels.account_ids[ends].tolist(),

@@ -128,6 +128,15 @@ def rows_of_rated(calls: Sequence[tuple[BookedCall, RatedOrder]]) -> CallRows:
     return call_rows([call for call, _ in calls], levels)
 
 
+def totals_of(levels: Levels) -> dict[int, int]:
+    """What each account pays for all of it, in ascending id. Raises: OverflowError, as `call_rows` does."""
+    _refuse_sums_beyond_64_bits(levels)
+    account_ids, account_of_level = np.unique(levels.account_ids, return_inverse=True)
+    totals = np.zeros(len(account_ids), np.int64)
+    np.add.at(totals, account_of_level, levels.units)
+    return dict(zip(account_ids.tolist(), totals.tolist(), strict=True))
+
+
 def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
     """The rows of these calls.
 
@@ -135,8 +144,7 @@ def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
     """
     if not calls:
         return _NOTHING
-    if len(calls) * max(int(levels.units.max()), 1) > INT64_MAX:
-        raise OverflowError("the sum of these charges may not fit")
+    _refuse_sums_beyond_64_bits(levels)
     given = columns_of(calls)
     keys = KeyColumns(
         given.call_id,
@@ -161,6 +169,11 @@ def call_rows(calls: Sequence[BookedCall], levels: Levels) -> CallRows:
     )
     usage, totals = _usage_and_totals(account_ids, days[call_of_row], int64s(given.duration_s)[call_of_row], units)
     return CallRows(calls, keys, charges, usage, totals)
+
+
+def _refuse_sums_beyond_64_bits(levels: Levels) -> None:
+    if len(levels.depths) * max(int(levels.units.max()), 1) > INT64_MAX:
+        raise OverflowError("the sum of these charges may not fit")
 
 
 def copied_calls(rows: CallRows) -> bytes:

@@ -19,10 +19,10 @@ FROM call_keys JOIN calls USING (account_id, started_at, call_no)
 WHERE call_keys.call_id = ANY($1::text[])
 """  # noqa: S608 - the columns are the fields of BookedCall
 
-_ANYTHING_KNOWN = """
-SELECT EXISTS (SELECT FROM call_keys WHERE call_id = ANY($1::text[]))
-    OR EXISTS (SELECT FROM holds WHERE call_id = ANY($1::text[]))
-    OR EXISTS (SELECT FROM early_ends WHERE call_id = ANY($1::text[]))
+_KNOWN = """
+SELECT call_id FROM call_keys WHERE call_id = ANY($1::text[])
+UNION ALL SELECT call_id FROM holds WHERE call_id = ANY($1::text[])
+UNION ALL SELECT call_id FROM early_ends WHERE call_id = ANY($1::text[])
 """
 
 _LOCKED_OPERATOR = "(SELECT FROM account_state WHERE account_id = $1 FOR NO KEY UPDATE) AS operator"
@@ -78,10 +78,9 @@ async def find_calls(connection: "asyncpg.Connection[Any]", call_ids: Iterable[s
     return {row["call_id"]: BookedCall(*row) for row in rows}
 
 
-async def anything_known(connection: "asyncpg.Connection[Any]", call_ids: Sequence[str]) -> bool:
-    """Whether one of these ``callId``s is booked, held, or has ended before its authorisation."""
-    known: bool = await connection.fetchval(_ANYTHING_KNOWN, call_ids)
-    return known
+async def known_call_ids(connection: "asyncpg.Connection[Any]", call_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these ``callId``s that are booked, held, or have ended before their authorisation."""
+    return frozenset(call_id for (call_id,) in await connection.fetch(_KNOWN, call_ids))
 
 
 async def book(connection: "asyncpg.Connection[Any]", rows: CallRows, operator_id: int) -> None:

@@ -2,10 +2,11 @@
 
 One batch is one transaction. It locks the state of the operator first, then of every account on every path; since each
 path begins at the operator, batches wait there for each other, and what they read behind that lock (balances, selected
-lists, booked ``callId``s, holds) cannot change under them. Finished calls that can all be charged are made ready and
-mostly written before that lock, and checked behind it (docs/adr/0022); everything else is done behind it. Paths that
-become known only there, of calls that a switch settles by their ``callId``, are locked then: the order of locks below
-the operator's no longer matters, since whoever else locks a state row locks that one alone.
+lists, booked ``callId``s, holds) cannot change under them. Finished calls that can be charged together are made ready
+and mostly written before that lock, and checked behind it; everything else is done behind it, one order after the
+other, also those of a batch that something is in the way of (docs/adr/0022). Paths that become known only there, of
+calls that a switch settles by their ``callId``, are locked then: the order of locks below the operator's no longer
+matters, since whoever else locks a state row locks that one alone.
 """
 
 import asyncio
@@ -14,13 +15,13 @@ from itertools import repeat
 from typing import Any, cast
 
 import asyncpg
-import numpy as np
 
 from billing import balances, call_store, hold_store, limit_store
-from billing.batch_rating import booked_calls, rated_together
+from billing.batch_pricing import BatchPricing
+from billing.batch_rating import RatedTogether, booked_calls, rated_together
 from billing.call_batch import CallBatch
 from billing.call_months import CallMonths
-from billing.call_rows import CallRows, account_ids_of, call_rows, int64s, rows_of_rated
+from billing.call_rows import call_rows, rows_of_rated, totals_of
 from billing.call_store import CallNumbers
 from billing.charge_order import Booked, ChargeOrder, Outcome
 from billing.closed_calls import closed_refusal, find_closed_calls
@@ -36,32 +37,34 @@ from billing.hold_order import (
     HoldRules,
     SettleOrder,
 )
-from billing.price_book import PriceBook, current_epoch
+from billing.obstacles import NOTHING, Obstacles, Parted, part
+from billing.price_book import PriceBook
 from billing.pricing import Pricing
-from billing.selected_lists import UNKNOWN, SelectedLists
 from billing.standing import Standing
 
 Order = ChargeOrder | AuthorizeOrder | ExtendOrder | SettleOrder
 Answer = Outcome | Authorization | EndPending | Refusal
 
 
+# Something was in the way of a batch, as it may be of the next ones: these look before anything is written that would
+# have to be rolled back, which costs ten times as much.
+_LOOK_FIRST = 10
+
+
 class _InTheWay(Exception):
-    """Not all calls of a batch can be charged together."""
+    """More is in the way of a batch than was seen."""
 
 
 class ChargingEngine:
     """Applies batches of orders. One per process; the connection comes from the caller."""
 
     def __init__(self, price_book: PriceBook, rules: HoldRules = DEFAULT_HOLD_RULES) -> None:
-        self._price_book = price_book
+        self._pricing = BatchPricing(price_book)
         self._rules = rules
         self._call_numbers = CallNumbers()
         self._months = CallMonths()
-        self._selected_lists = SelectedLists()
-        # Something stood in the way of the last batch, as it may of the next: then it is looked for before anything
-        # is written that would have to be rolled back.
-        self._look_first = False
-        self._epoch = 0
+        # How many more batches begin with looking for what is in the way.
+        self._look_first = 0
         self._operator_id: int | None = None
 
     async def apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]) -> list[Answer]:
@@ -78,20 +81,18 @@ class ChargingEngine:
             return await self._apply(connection, orders)
 
     async def _apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]) -> list[Answer]:
-        closed = await self._months.make_for(
-            connection, [order.started_at for order in orders if isinstance(order, ChargeOrder)]
-        )
-        finished = [] if closed else _only_finished_calls(orders)
-        if finished:
-            booked = await self._all_together(connection, finished)
-            self._look_first = booked is None
-            if booked is not None:
-                return booked
+        finished = [order for order in orders if isinstance(order, ChargeOrder)]
+        closed = await self._months.make_for(connection, [order.started_at for order in finished])
+        if len(finished) == len(orders) and not closed:
+            answers = await self._mostly_together(connection, finished)
+            if answers is not None:
+                return answers
         account_ids = {account_id for order in orders for account_id in _path_of(order)}
         account_ids.add(await self._operator(connection))
         async with connection.transaction():
             states = await balances.lock_states(connection, account_ids)
-            return await self._one_by_one(connection, orders, states, await self._pricing(connection, states))
+            pricing = await self._pricing.behind_locks(connection, states)
+            return await self._one_by_one(connection, orders, states, pricing)
 
     async def free_expired(self, connection: "asyncpg.Connection[Any]") -> int:
         """Free what is held for calls whose time is over; answers how many it found, at most 1,000 at a time."""
@@ -100,7 +101,7 @@ class ChargingEngine:
         async with connection.transaction():
             states = await balances.lock_states(connection, [await self._operator(connection)])
             due = await hold_store.due_holds(connection)
-            await self._one_by_one(connection, [], states, await self._pricing(connection, states))
+            await self._one_by_one(connection, [], states, await self._pricing.behind_locks(connection, states))
         return len(due)
 
     async def _operator(self, connection: "asyncpg.Connection[Any]") -> int:
@@ -108,63 +109,83 @@ class ChargingEngine:
             self._operator_id = await balances.operator_id(connection)
         return self._operator_id
 
-    async def _all_together(
+    async def _mostly_together(
         self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]
     ) -> list[Answer] | None:
-        """Charge finished calls with a ``callId`` each, so that their sequence means nothing, if all can be charged.
-
-        None if something stands in the way of one of them; then nothing has changed. Whatever takes long is done
-        before the operator's row is locked: the rating, by the lists that everybody had lately, and most of the
-        writing. Behind the lock it is found out whether it was right.
+        """Charge finished calls together, but for those that something is in the way of. None if they are all to be
+        taken one by one; then nothing has changed.
         """
-        pricing = await self._early_pricing(connection, orders)
-        call_nos = await self._call_numbers.take(connection, len(orders))
-        rows = await _rows(orders, call_nos, pricing)
-        if rows is None or (self._look_first and not await _all_can_be_booked(connection, rows, pricing)):
+        look = self._look_first > 0
+        answers = await self._attempt(connection, orders, look=look)
+        if answers is None and not look and len(orders) > call_store.FEW_CALLS:
+            answers = await self._attempt(connection, orders, look=True)
+        return answers
+
+    async def _attempt(
+        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder], *, look: bool
+    ) -> list[Answer] | None:
+        """Whatever takes long is done before the operator's row is locked: the rating, by the lists that everybody had
+        lately, and most of the writing. Behind the lock it is found out whether it was right.
+
+        While one batch is made ready another one holds the lock: its next statement must not wait for all of it.
+        """
+        if look:
+            await self._pricing.look(connection)
+        pricing = await self._pricing.early(connection, orders)
+        rated = rated_together(orders, pricing)
+        if rated is None:
             return None
+        await asyncio.sleep(0)
+        obstacles = await _obstacles(connection, rated, pricing) if look else NOTHING
+        answers = await self._charge_parted(connection, part(orders, rated, obstacles), pricing)
+        if answers is not None and obstacles == NOTHING:
+            self._look_first = max(self._look_first - 1, 0)
+        else:
+            self._look_first = _LOOK_FIRST if len(orders) > call_store.FEW_CALLS else 1
+        return answers
+
+    async def _charge_parted(
+        self, connection: "asyncpg.Connection[Any]", parted: Parted, pricing: Pricing
+    ) -> list[Answer] | None:
+        """In one transaction what can be charged together, and then one by one what is kept back."""
+        together = parted.together
+        count = len(together.orders)
+        # Of a few calls, charging some by themselves takes more answers to wait for than taking all one by one.
+        if not count or (parted.kept_back and count + len(parted.kept_back) <= call_store.FEW_CALLS):
+            return None
+        calls = booked_calls(together, await self._call_numbers.take(connection, count))
+        await asyncio.sleep(0)
+        rows = call_rows(calls, together.levels)
         operator_id = await self._operator(connection)
         try:
             async with connection.transaction():
                 charge = balances.BatchCharge(
                     connection, rows.totals, pricing.selections, rows.keys.call_ids, rows.usage
                 )
-                if len(orders) > call_store.FEW_CALLS:
+                if count > call_store.FEW_CALLS:
                     await charge.bind()
                 await call_store.book(connection, rows, operator_id)
                 epoch = await charge.carry_out()
-                if epoch is None or not await self._holds_at(epoch, connection, pricing):
+                if epoch is None or not await self._pricing.holds_at(epoch, connection, pricing):
                     raise _InTheWay
+                answers_one_by_one = await self._kept_back(connection, parted, pricing)
         except (_InTheWay, asyncpg.UniqueViolationError):
             return None
-        return cast("list[Answer]", rows_of(Booked, rows.calls, repeat(False)))
+        answers = cast("list[Answer]", rows_of(Booked, calls, repeat(False)))
+        # In ascending order, so each finds those before it in their places.
+        for position, answer in zip(parted.positions, answers_one_by_one, strict=True):
+            answers.insert(position, answer)
+        return answers
 
-    async def _early_pricing(self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]) -> Pricing:
-        """The lists that the accounts of these orders had lately."""
-        account_ids = np.unique(account_ids_of([order.path for order in orders])[1])
-        list_ids = self._selected_lists.of(account_ids)
-        are_unknown = list_ids == UNKNOWN
-        if are_unknown.any():
-            unknown = account_ids[are_unknown].tolist()
-            found = await balances.selected_lists(connection, unknown)
-            list_ids[are_unknown] = [found[account_id] for account_id in unknown]
-            self._selected_lists.remember(account_ids[are_unknown], list_ids[are_unknown])
-        selections = dict(zip(account_ids.tolist(), list_ids.tolist(), strict=True))
-        tables = await self._price_book.refresh(connection, self._epoch, selections.values())
-        return Pricing(selections, tables, self._price_book.base)
-
-    async def _holds_at(self, epoch: int, connection: "asyncpg.Connection[Any]", pricing: Pricing) -> bool:
-        """Whether no list has changed since."""
-        self._epoch = epoch
-        return await self._price_book.refresh(connection, epoch, pricing.selections.values()) is pricing.tables
-
-    async def _pricing(self, connection: "asyncpg.Connection[Any]", states: Sequence[asyncpg.Record]) -> Pricing:
-        """The pricing that holds for the locked states."""
-        selections = {state["account_id"]: state["rate_list_id"] for state in states}
-        # Asked for behind the locks: what was changed before a selection that they show is seen with it.
-        self._epoch = await current_epoch(connection)
-        tables = await self._price_book.refresh(connection, self._epoch, selections.values())
-        self._selected_lists.remember(int64s(list(selections)), int64s(list(selections.values())))
-        return Pricing(selections, tables, self._price_book.base)
+    async def _kept_back(self, connection: "asyncpg.Connection[Any]", parted: Parted, pricing: Pricing) -> list[Answer]:
+        """Behind the operator's lock. Raises: _InTheWay: the others may not be charged before these."""
+        if not parted.kept_back:
+            return []
+        states = await balances.lock_states(connection, {id_ for order in parted.kept_back for id_ in order.path})
+        pricing_now = await self._pricing.behind_locks(connection, states)
+        if not parted.is_as_thought(pricing.selections, pricing_now.selections, _standing(states)):
+            raise _InTheWay
+        return await self._one_by_one(connection, parted.kept_back, states, pricing_now)
 
     async def _one_by_one(
         self,
@@ -186,9 +207,7 @@ class ChargingEngine:
             rules=self._rules,
             prices_of=pricing.prices_of,
             call_numbers=iter(await self._call_numbers.take(connection, len(orders))),
-            standing={
-                state["account_id"]: Standing(state["blocked"], balances.available_units(state)) for state in states
-            },
+            standing=_standing(states),
             booked=await call_store.find_calls(connection, call_ids) if kept.calls else {},
             holds=holds,
             early_ends=await hold_store.find_early_ends(connection, call_ids) if kept.early_ends else {},
@@ -217,7 +236,7 @@ class ChargingEngine:
         if not missing:
             return states, pricing
         states = [*states, *await balances.lock_states(connection, missing)]
-        return states, await self._pricing(connection, states)
+        return states, await self._pricing.behind_locks(connection, states)
 
     async def _write(self, connection: "asyncpg.Connection[Any]", batch: CallBatch) -> None:
         rows = rows_of_rated(batch.new_calls)
@@ -234,31 +253,16 @@ class ChargingEngine:
         )
 
 
-async def _rows(orders: Sequence[ChargeOrder], call_nos: Sequence[int], pricing: Pricing) -> CallRows | None:
-    """What is to be written of these calls; None if they have to be rated one by one.
-
-    While one batch is made ready another one holds the locks: its next statement must not have to wait for all of it.
-    """
-    rated = rated_together(orders, pricing)
-    if rated is None:
-        return None
-    await asyncio.sleep(0)
-    calls = booked_calls(orders, call_nos, rated)
-    await asyncio.sleep(0)
-    return call_rows(calls, rated.levels)
+async def _obstacles(connection: "asyncpg.Connection[Any]", rated: RatedTogether, pricing: Pricing) -> Obstacles:
+    """What is in the way of these calls as of now, with nothing locked."""
+    return Obstacles(
+        await balances.in_the_way(connection, totals_of(rated.levels), pricing.selections),
+        await call_store.known_call_ids(connection, [order.call_id for order in rated.orders]),
+    )
 
 
-async def _all_can_be_booked(connection: "asyncpg.Connection[Any]", rows: CallRows, pricing: Pricing) -> bool:
-    """Whether nothing seems to stand in the way of these calls, with nothing locked."""
-    if not await balances.all_stand(connection, rows.totals, pricing.selections):
-        return False
-    return not await call_store.anything_known(connection, rows.keys.call_ids)
-
-
-def _only_finished_calls(orders: Sequence[Order]) -> list[ChargeOrder]:
-    """The orders, if all are finished calls with a ``callId`` each; else none of them."""
-    finished = [order for order in orders if isinstance(order, ChargeOrder)]
-    return finished if len(finished) == len(orders) == len({order.call_id for order in finished}) else []
+def _standing(states: Iterable[asyncpg.Record]) -> dict[int, Standing]:
+    return {state["account_id"]: Standing(state["blocked"], balances.available_units(state)) for state in states}
 
 
 def _path_of(order: Order) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 from fractions import Fraction
 
+from billing.call_store import FEW_CALLS
 from tests.reference_ledger import Account, RateList, Versions, half_up
 from tests.simulated_api import BatchShown, CreditShown, money_text
 from tests.simulated_world import ACCOUNTS_MAX, SimulatedWorld
@@ -177,7 +178,9 @@ class SimulatedSteps(SimulatedWorld):
     async def charge_calls(self) -> None:
         """A batch by `chargeCalls`, in which callIds are repeated and abused."""
         policy = self.policy()
-        calls = [self.new_call() for _ in range(self.random.randint(1, 12))]
+        # Few calls are charged one by one where something is in the way of one of them, many mostly together.
+        count = self.random.choice([self.random.randint(1, 12), self.random.randint(FEW_CALLS + 1, 2 * FEW_CALLS)])
+        calls = [self.new_call() for _ in range(count)]
         for call in self.random.sample(calls + self.calls, min(len(self.calls), self.random.randint(0, 5))):
             again = call._replace(duration_s=call.duration_s + self.random.choice([0, 0, 1]))
             calls.insert(self.random.randint(0, len(calls)), again)

@@ -67,14 +67,14 @@ def rows_together(given_orders: list[ChargeOrder], pricing: Pricing) -> CallRows
     rated = rated_together(given_orders, pricing)
     if rated is None:
         return None
-    return call_rows(booked_calls(given_orders, range(len(given_orders)), rated), rated.levels)
+    return call_rows(booked_calls(rated, range(len(given_orders))), rated.levels)
 
 
 def rows_one_by_one(given_orders: list[ChargeOrder], pricing: Pricing) -> CallRows | None:
+    """Of those that have a price on every level; None if there are none."""
     rated = [rated_at(order, pricing.prices_of(order.path, order.number, order.started_at)) for order in given_orders]
-    if any(one.unpriced_level is not None for one in rated):
-        return None
-    return rows_of_rated([(booked_call(one, number), one) for number, one in enumerate(rated)])
+    priced = [one for one in rated if one.unpriced_level is None]
+    return rows_of_rated([(booked_call(one, number), one) for number, one in enumerate(priced)]) if priced else None
 
 
 @given(orders, pricings())
@@ -112,12 +112,22 @@ def test_each_level_pays_its_own_price() -> None:
 
 
 def test_a_number_without_rate_and_a_blocked_one_are_left_to_the_other_way() -> None:
-    assert rated_together([order(), order("1555")], one_list(price("0.10"))) is None
+    deck = one_list(price("0.10"))
+    assert rated_numbers([order(), order("1555"), order("43")], deck) == (["43664", "43"], [0, 2])
+    assert rated_together([order("1555")], deck) is None
     assert rated_together([order()], one_list(price("0.10")._replace(blocked=True))) is None
     blocked_below = price("0.10")._replace(prefix="43664", blocked=True)
-    deck = one_list(price("0.10"))
     own = RateTable(0, {"43664": [Entry(None, blocked_below)]})
-    assert rated_together([order()], deck._replace(tables={**deck.tables, 1: own})) is None
+    with_own = deck._replace(tables={**deck.tables, 1: own})
+    assert rated_numbers([order("1555"), order(), order("43")], with_own) == (["43"], [2])
+    assert rated_together([order()], with_own) is None
+
+
+def rated_numbers(given_orders: list[ChargeOrder], pricing: Pricing) -> tuple[list[str], list[int]]:
+    """The numbers called that were rated, and where their orders were."""
+    rated = rated_together(given_orders, pricing)
+    assert rated is not None
+    return [order.number for order in rated.orders], rated.positions.tolist()
 
 
 def test_a_price_that_cannot_be_booked_is_left_to_the_other_way() -> None:
@@ -131,7 +141,7 @@ def test_sums_beyond_64_bits_are_never_wrapped() -> None:
     assert rated is not None
     rated.levels.units[:] = 2**62
     with pytest.raises(OverflowError):
-        call_rows(booked_calls([order(), order()], [1, 2], rated), rated.levels)
+        call_rows(booked_calls(rated, [1, 2]), rated.levels)
 
 
 def test_charges_are_rows_of_binary_copy_with_those_of_an_account_together() -> None:
