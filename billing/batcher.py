@@ -15,8 +15,9 @@ import asyncpg
 import structlog
 
 from billing.charge_order import ChargeOrder, Outcome
-from billing.charging import Answer, ChargingEngine, Order
+from billing.charging import ChargingEngine
 from billing.errors import CallFailed
+from billing.orders import Answer, Order
 from models.database import Database
 
 # Deadlocks cannot happen among batches (locks are ordered), but other writers may still collide with one.

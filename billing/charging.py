@@ -11,7 +11,8 @@ matters, since whoever else locks a state row locks that one alone.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import chain, repeat
+from operator import itemgetter
 from typing import Any, cast
 
 import asyncpg
@@ -23,28 +24,22 @@ from billing.call_batch import CallBatch
 from billing.call_months import CallMonths
 from billing.call_rows import call_rows, rows_of_rated, totals_of
 from billing.call_store import CallNumbers
-from billing.charge_order import Booked, ChargeOrder, Outcome
+from billing.charge_order import Booked, ChargeOrder
 from billing.closed_calls import closed_refusal, find_closed_calls
 from billing.columns import rows_of
-from billing.errors import Refusal
 from billing.hold_order import (
     DEFAULT_HOLD_RULES,
-    Authorization,
     AuthorizeOrder,
-    EndPending,
     ExtendOrder,
     Hold,
     HoldRules,
     SettleOrder,
 )
 from billing.obstacles import NOTHING, Obstacles, Parted, part
+from billing.orders import Answer, Order
 from billing.price_book import PriceBook
 from billing.pricing import Pricing
 from billing.standing import Standing
-
-Order = ChargeOrder | AuthorizeOrder | ExtendOrder | SettleOrder
-Answer = Outcome | Authorization | EndPending | Refusal
-
 
 # Something was in the way of a batch, as it may be of the next ones: these look before anything is written that would
 # have to be rolled back, which costs ten times as much.
@@ -81,16 +76,16 @@ class ChargingEngine:
             return await self._apply(connection, orders)
 
     async def _apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]) -> list[Answer]:
-        finished = [order for order in orders if isinstance(order, ChargeOrder)]
-        closed = await self._months.make_for(connection, [order.started_at for order in finished])
-        if len(finished) == len(orders) and not closed:
-            answers = await self._mostly_together(connection, finished)
+        starts = [order.started_at for order in orders if isinstance(order, ChargeOrder)]
+        closed = await self._months.make_for(connection, starts)
+        # Of few finished calls, charging them by themselves takes more answers to wait for than it saves.
+        if not closed and (len(starts) == len(orders) or len(starts) > call_store.FEW_CALLS):
+            answers = await self._mostly_together(connection, orders)
             if answers is not None:
                 return answers
-        account_ids = {account_id for order in orders for account_id in _path_of(order)}
-        account_ids.add(await self._operator(connection))
+        operator_id = await self._operator(connection)
         async with connection.transaction():
-            states = await balances.lock_states(connection, account_ids)
+            states = await balances.lock_states(connection, {operator_id, *_accounts_of(orders)})
             pricing = await self._pricing.behind_locks(connection, states)
             return await self._one_by_one(connection, orders, states, pricing)
 
@@ -110,10 +105,10 @@ class ChargingEngine:
         return self._operator_id
 
     async def _mostly_together(
-        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder]
+        self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]
     ) -> list[Answer] | None:
-        """Charge finished calls together, but for those that something is in the way of. None if they are all to be
-        taken one by one; then nothing has changed.
+        """Charge finished calls together, but for those that something is in the way of, and then carry out the other
+        orders. None if all are to be taken one by one; then nothing has changed.
         """
         look = self._look_first > 0
         answers = await self._attempt(connection, orders, look=look)
@@ -122,7 +117,7 @@ class ChargingEngine:
         return answers
 
     async def _attempt(
-        self, connection: "asyncpg.Connection[Any]", orders: Sequence[ChargeOrder], *, look: bool
+        self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order], *, look: bool
     ) -> list[Answer] | None:
         """Whatever takes long is done before the operator's row is locked: the rating, by the lists that everybody had
         lately, and most of the writing. Behind the lock it is found out whether it was right.
@@ -131,8 +126,9 @@ class ChargingEngine:
         """
         if look:
             await self._pricing.look(connection)
-        pricing = await self._pricing.early(connection, orders)
-        rated = rated_together(orders, pricing)
+        finished = [order for order in orders if isinstance(order, ChargeOrder)]
+        pricing = await self._pricing.early(connection, finished)
+        rated = rated_together(finished, pricing)
         if rated is None:
             return None
         await asyncio.sleep(0)
@@ -150,7 +146,6 @@ class ChargingEngine:
         """In one transaction what can be charged together, and then one by one what is kept back."""
         together = parted.together
         count = len(together.orders)
-        # Of a few calls, charging some by themselves takes more answers to wait for than taking all one by one.
         if not count or (parted.kept_back and count + len(parted.kept_back) <= call_store.FEW_CALLS):
             return None
         calls = booked_calls(together, await self._call_numbers.take(connection, count))
@@ -168,20 +163,22 @@ class ChargingEngine:
                 epoch = await charge.carry_out()
                 if epoch is None or not await self._pricing.holds_at(epoch, connection, pricing):
                     raise _InTheWay
-                answers_one_by_one = await self._kept_back(connection, parted, pricing)
+                answers_one_by_one = await self._kept_back(connection, operator_id, parted, pricing)
         except (_InTheWay, asyncpg.UniqueViolationError):
             return None
         answers = cast("list[Answer]", rows_of(Booked, calls, repeat(False)))
-        # In ascending order, so each finds those before it in their places.
-        for position, answer in zip(parted.positions, answers_one_by_one, strict=True):
+        # From the first place on, so each finds those before it in theirs.
+        for position, answer in sorted(zip(parted.positions, answers_one_by_one, strict=True), key=itemgetter(0)):
             answers.insert(position, answer)
         return answers
 
-    async def _kept_back(self, connection: "asyncpg.Connection[Any]", parted: Parted, pricing: Pricing) -> list[Answer]:
+    async def _kept_back(
+        self, connection: "asyncpg.Connection[Any]", operator_id: int, parted: Parted, pricing: Pricing
+    ) -> list[Answer]:
         """Behind the operator's lock. Raises: _InTheWay: the others may not be charged before these."""
         if not parted.kept_back:
             return []
-        states = await balances.lock_states(connection, {id_ for order in parted.kept_back for id_ in order.path})
+        states = await balances.lock_states(connection, {operator_id, *_accounts_of(parted.kept_back)})
         pricing_now = await self._pricing.behind_locks(connection, states)
         if not parted.is_as_thought(pricing.selections, pricing_now.selections, _standing(states)):
             raise _InTheWay
@@ -265,9 +262,10 @@ def _standing(states: Iterable[asyncpg.Record]) -> dict[int, Standing]:
     return {state["account_id"]: Standing(state["blocked"], balances.available_units(state)) for state in states}
 
 
-def _path_of(order: Order) -> tuple[int, ...]:
-    """The accounts that an order names. One that names its call alone says nothing of accounts."""
-    return order.path if isinstance(order, ChargeOrder | AuthorizeOrder) else ()
+def _accounts_of(orders: Iterable[Order]) -> set[int]:
+    """The accounts that orders name. One that names its call alone says nothing of accounts."""
+    named = [order.path for order in orders if isinstance(order, ChargeOrder | AuthorizeOrder)]
+    return set(chain.from_iterable(named))
 
 
 def _carry_out(batch: CallBatch, order: Order) -> Answer:

@@ -2,12 +2,12 @@
 
 A call is kept back with every call that shares with it what stands in its way, so their sequence among each other is
 kept, and in what they share with the others there is enough for all of them: whichever is charged first, each is
-answered the same.
+answered the same. Orders of calls that run are taken last: they came in requests of their own, which are answered at
+the same time as those of finished calls, so nobody knows which was first.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from billing.batch_rating import Chosen, RatedTogether
 from billing.call_rows import int64s, totals_of
 from billing.charge_order import ChargeOrder
+from billing.orders import Order
 from billing.standing import Standing
 
 
@@ -38,7 +39,7 @@ class Parted(NamedTuple):
     """
 
     together: RatedTogether
-    kept_back: Sequence[ChargeOrder]
+    kept_back: Sequence[Order]
     positions: Sequence[int]
     reserved: Mapping[int, int]
     obstacles: Obstacles
@@ -51,17 +52,18 @@ class Parted(NamedTuple):
     ) -> bool:
         """Whether no more stands in the way of what is kept back than was seen, when the others have paid.
 
-        ``selections_now`` and ``standing`` are of the accounts of what is kept back, behind their locks.
+        ``selections`` are those by which the finished calls were rated, ``selections_now`` and ``standing`` of the
+        accounts of what is kept back, behind their locks.
         """
         return all(
             selections[account_id] == list_id and standing[account_id].can_pay(self.reserved.get(account_id, 0))
             for account_id, list_id in selections_now.items()
-            if account_id not in self.obstacles.account_ids
+            if account_id in selections and account_id not in self.obstacles.account_ids
         )
 
 
-def part(orders: Sequence[ChargeOrder], rated: RatedTogether, obstacles: Obstacles) -> Parted:
-    """``rated`` are those of the orders that have a price on every level."""
+def part(orders: Sequence[Order], rated: RatedTogether, obstacles: Obstacles) -> Parted:
+    """``rated`` are those of the finished calls among the orders that have a price on every level."""
     call_ids = obstacles.call_ids | _repeated(orders)
     in_the_way = _touched(rated, obstacles.account_ids)
     if call_ids:
@@ -69,12 +71,14 @@ def part(orders: Sequence[ChargeOrder], rated: RatedTogether, obstacles: Obstacl
     together, reserved = rated, {}
     if in_the_way.any():
         together, reserved = rated.only(~in_the_way), totals_of(rated.only(in_the_way).levels)
+    is_finished = np.array([isinstance(order, ChargeOrder) for order in orders])
     stays = np.ones(len(orders), np.bool_)
-    stays[together.positions] = False
+    stays[np.flatnonzero(is_finished)[together.positions]] = False
+    positions = [*np.flatnonzero(stays & is_finished).tolist(), *np.flatnonzero(~is_finished).tolist()]
     return Parted(
         together,
-        list(compress(orders, stays)),
-        np.flatnonzero(stays).tolist(),
+        [orders[position] for position in positions],
+        positions,
         {account_id: units for account_id, units in reserved.items() if account_id not in obstacles.account_ids},
         obstacles,
     )
@@ -90,7 +94,7 @@ def _touched(rated: RatedTogether, account_ids: frozenset[int]) -> Chosen:
     return touched
 
 
-def _repeated(orders: Sequence[ChargeOrder]) -> frozenset[str]:
+def _repeated(orders: Sequence[Order]) -> frozenset[str]:
     """The ``callId``s that more than one order has."""
     call_ids = [order.call_id for order in orders]
     if len(set(call_ids)) == len(call_ids):

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from billing.charging import Answer, Order
 from billing.errors import InvalidCall, NotFound, Refusal
+from billing.orders import Answer, Order
 from resolvers.access import AccountPath, Viewer, may_see
 from resolvers.context import RequestContext
 from resolvers.request_errors import BadUserInput

@@ -1,6 +1,6 @@
 """Which calls of a batch are kept back, by what is in the way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from billing.batch_rating import rated_together
 from billing.charge_order import ChargeOrder, ChargePolicy
+from billing.hold_order import SettleOrder
 from billing.money import parse_rate
 from billing.obstacles import Obstacles, Parted, part
+from billing.orders import Order
 from billing.pricing import Pricing
 from billing.rating import Entry, Price, RateTable
 from billing.standing import Standing
@@ -37,13 +39,13 @@ ORDERS = [
 ]
 
 
-def parted(orders: list[ChargeOrder], account_ids: Iterable[int] = (), call_ids: Iterable[str] = ()) -> Parted:
-    rated = rated_together(orders, PRICING)
+def parted(orders: Sequence[Order], account_ids: Iterable[int] = (), call_ids: Iterable[str] = ()) -> Parted:
+    rated = rated_together([order for order in orders if isinstance(order, ChargeOrder)], PRICING)
     assert rated is not None
     return part(orders, rated, Obstacles(frozenset(account_ids), frozenset(call_ids)))
 
 
-def ids(orders: Iterable[ChargeOrder]) -> str:
+def ids(orders: Iterable[Order]) -> str:
     return "".join(order.call_id for order in orders)
 
 
@@ -70,6 +72,15 @@ def test_who_shares_what_is_in_the_way_is_kept_back(
 def test_each_of_those_with_the_same_call_id_is_kept_back() -> None:
     found = parted([*ORDERS, order(BEN, "a")])
     assert (ids(found.together.orders), ids(found.kept_back)) == ("bde", "aca")
+
+
+def test_orders_of_calls_that_run_are_kept_back_to_the_end() -> None:
+    ends = [SettleOrder(call_id, 1, None, OPERATOR) for call_id in "xbz"]
+    orders = [ends[0], *ORDERS[:2], ends[1], *ORDERS[2:], ends[2]]
+    found = parted(orders, {BEN})
+    # The end of b is of the same call as one of the finished ones.
+    assert (ids(found.together.orders), ids(found.kept_back)) == ("ae", "bcdxbz")
+    assert [orders[position] for position in found.positions] == found.kept_back
 
 
 def test_a_batch_that_nothing_is_in_the_way_of_stays_together() -> None:

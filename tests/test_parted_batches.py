@@ -9,10 +9,11 @@ import pytest
 
 from billing import call_store, charging
 from billing.account_changes import select_rate_list
-from billing.charge_order import ChargeOrder, ChargePolicy
-from billing.charging import ChargingEngine, Order
-from billing.hold_order import AuthorizeOrder
+from billing.charge_order import Booked, ChargeOrder, ChargePolicy
+from billing.charging import ChargingEngine
+from billing.hold_order import AuthorizeOrder, SettleOrder
 from billing.obstacles import Obstacles
+from billing.orders import Order
 from models.database import Database
 from tests.charging_tree import Tree, charging_tree, codes
 from tests.charging_world import Member, call, rate
@@ -200,3 +201,23 @@ async def test_a_few_calls_are_taken_one_by_one(tree: Tree, one_by_one: list[lis
     outcomes = await tree.world.charge(call(tree.keytyh, "k1"), call(tree.keytyh, "k2", number="999"))
     assert codes(outcomes) == ["CHARGED", "NO_RATE"]
     assert one_by_one == [["k1", "k2"]]
+
+
+async def test_calls_that_run_are_carried_out_behind_finished_ones(tree: Tree, one_by_one: list[list[str]]) -> None:
+    poor, rich = await customers(tree, "0.15", "10")
+    batch: list[Order] = [
+        AuthorizeOrder("h1", poor.path, "431234", None, None),
+        call(rich, "r1"),
+        AuthorizeOrder("h2", rich.path, "431234", None, None),
+        call(poor, "p1"),
+        call(rich, "r2"),
+        call(poor, "p2"),
+        SettleOrder("h2", 60, None, tree.good.id),
+    ]
+    answers = await tree.world.batcher.submit(batch)
+    assert [type(answer).__name__ for answer in answers] == [
+        *("InsufficientCredit", "Booked", "Authorization", "Booked", "Booked", "InsufficientCredit", "Booked")
+    ]
+    assert [answer.call.call_id for answer in answers if isinstance(answer, Booked)] == ["r1", "p1", "r2", "h2"]
+    assert one_by_one == [["p1", "p2", "h1", "h2", "h2"]]
+    assert await tree.world.balances(poor, rich) == ["0.04000", "9.67000"]
