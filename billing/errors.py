@@ -241,12 +241,12 @@ class LimitReached(Refusal):
 
 
 class CallFailed(Refusal):
-    """The call could not be booked because of a fault of ours. Nothing was charged; it may be sent again."""
+    """The call could not be booked because of a fault of ours. This order has charged nothing; it may be sent again."""
 
     code = ErrorCode.CALL_FAILED
 
     def __init__(self, call_id: str) -> None:
-        super().__init__(f"Call {call_id} could not be booked and nothing was charged: send it again.")
+        super().__init__(f"Call {call_id} could not be booked, so this has charged nothing: send it again.")
 
 
 class NothingToRefund(Refusal):

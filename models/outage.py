@@ -4,9 +4,10 @@ import asyncpg
 import sqlalchemy.exc
 
 # By SQLSTATE: connection lost (08), out of connections, memory or disk (53), shutting down, starting up, statement
-# timeout (57), lock timeout, deadlock or serialization failure. All of them may go well the next time.
+# timeout (57), lock timeout, deadlock, serialization failure, or read-only as a standby is until it takes over. All of
+# them may go well the next time.
 _OUTAGE_CLASSES = ("08", "53", "57")
-_OUTAGE_STATES = ("55P03", "40P01", "40001")
+_OUTAGE_STATES = ("55P03", "40P01", "40001", "25006")
 
 
 def is_database_outage(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: it can serve, that is, its database answers and is up to date."""
+"""`/healthz`: the process answers. `/readyz`: it can serve, its database answers, is up to date and takes writes."""
 
 import asyncio
 
@@ -12,6 +12,7 @@ from models.database import Database
 log = structlog.get_logger(__name__)
 
 ANSWER_WITHIN_S = 3.0
+_PRESENT = text("SELECT version_num, CAST(current_setting('transaction_read_only') AS boolean) FROM alembic_version")
 
 
 async def healthz(request: Request) -> JSONResponse:
@@ -20,16 +21,18 @@ async def healthz(request: Request) -> JSONResponse:
 
 
 async def readiness(database: Database, newest_revision: str) -> JSONResponse:
-    """200 where the database answers and is at ``newest_revision``, else 503 with the reason."""
+    """200 where the database answers, is at ``newest_revision`` and no standby, else 503 with the reason."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S), database.read() as connection:
-            present = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            present, is_read_only = (await connection.execute(_PRESENT)).one()
     except Exception as error:
         # Whatever it is, this process cannot serve now; the log says why.
         log.warning("not_ready", error=repr(error))
         return _not_ready("the database does not answer")
     if present != newest_revision:
         return _not_ready("the database is not at this version's revision")
+    if is_read_only:
+        return _not_ready("the database is read-only")
     return JSONResponse({"status": "ready"})
 
 

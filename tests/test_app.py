@@ -56,6 +56,15 @@ async def test_a_process_whose_database_is_at_another_revision_is_not_ready(
     assert response.json()["reason"] == "the database is not at this version's revision"
 
 
+async def test_a_process_whose_database_is_read_only_is_not_ready(database_url: str) -> None:
+    connection = await connect(database_url)
+    await connection.execute("ALTER DATABASE of_one_test SET default_transaction_read_only = on")
+    await connection.close()
+    async with client_of(create_app(Settings(), database_url)) as client:
+        response = await client.get("/readyz")
+    assert (response.status_code, response.json()["reason"]) == (503, "the database is read-only")
+
+
 async def test_a_request_without_the_database_is_answered_at_once_with_503() -> None:
     async with client_of(create_app(Settings(), NO_DATABASE)) as client:
         response = await client.post(

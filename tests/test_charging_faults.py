@@ -24,7 +24,7 @@ from models.outage import is_database_outage
 from resolvers.audit import audit
 from server.embedded_postgres import EmbeddedPostgres
 from server.postgres_keeper import RESTART_AFTER_S
-from tests.charging_tree import Tree, charging_tree, codes
+from tests.charging_tree import Tree, another_process, charging_tree, codes
 from tests.charging_world import ALWAYS_CHARGE, ChargingWorld, Member, call, charging_world, new_batcher, rate
 from tests.embedded_users import kill, postmaster_id
 
@@ -247,6 +247,16 @@ async def test_closing_finishes_what_waits(tree: Tree) -> None:
     await tree.world.batcher.close()
     assert [task.done() for task in waiting] == [True] * 5
     assert await tree.balances() == ["-0.15000", "99.70000", "9.45000"]
+
+
+async def test_a_database_that_is_read_only_is_no_fault_of_a_call(tree: Tree, database_url: str) -> None:
+    order = call(tree.keytyh, "c1")
+    await tree.world.booked(order)
+    await tree.world.execute("ALTER DATABASE of_one_test SET default_transaction_read_only = on")
+    async with another_process(database_url) as other:
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError) as caught:
+            await other.charge(order, call(tree.keytyh, "c2"))
+    assert is_database_outage(caught.value)
 
 
 async def test_a_database_that_lets_nobody_in_is_no_fault_of_a_call(database_url: str) -> None:
