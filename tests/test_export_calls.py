@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from billing.call_records import CallRecord, read_call_records
+from resolvers import exports
 from tests.command_line import tollpath_here
 from tests.exported import BOM, column_of, csv_of, get, xlsx_of
 from tests.graphql_client import Api, Person
@@ -218,3 +220,24 @@ async def test_an_exported_file_of_calls_is_one_that_can_be_imported(api: Api, t
         *("switch 7 - 1", "keytyh*luluka", "431234", "+43 5", datetime(2026, 5, 4, 12, tzinfo=UTC)),
     )
     assert record.duration_s == 30
+
+
+async def test_each_page_is_planned_for_the_range_that_it_reads(
+    api: Api, tree: dict[str, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A plan for any range sorted all of a day's calls for each page, where they were imported since the last ANALYZE.
+    monkeypatch.setattr(exports, "PAGE_ROWS", 2)
+    await charge(api, *(call(f"c{n}", "keytyh", f"2026-05-04T12:00:0{n}Z") for n in range(5)))
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert len(await csv_of(api, "calls", by=tree["luluka"])) == 6
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    pages = [number for number, statement in enumerate(sent) if "FROM charges" in statement]
+    assert len(pages) == 3
+    assert {sent[number - 1] for number in pages} == {"SET LOCAL plan_cache_mode = force_custom_plan"}
