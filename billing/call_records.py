@@ -34,9 +34,12 @@ _ACCOUNTCODE, _SRC, _DST, _ANSWER, _BILLSEC, _DISPOSITION, _UNIQUEID = 0, 1, 2, 
 _ASTERISK_COLUMNS_MIN = 16
 
 _TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?",
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.(?P<decimals>[0-9]+))?)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?",
     re.ASCII,
 )
+# Nanoseconds would be cut off unsaid.
+_DECIMALS_MAX = 6
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 # Of a line that is longer, more than this is not read.
@@ -194,8 +197,11 @@ def _given(column: str, cell: str) -> str:
 
 def _time(column: str, cell: str, timezone: tzinfo) -> datetime:
     cell = cell.strip()
-    if _TIME.fullmatch(cell) is None:
+    written = _TIME.fullmatch(cell)
+    if written is None:
         raise _LineError(f"{column} is no time such as 2026-01-31 12:00:00: {printable(cell)!r}")
+    if len(written["decimals"] or "") > _DECIMALS_MAX:
+        raise _LineError(f"{column} has more than {_DECIMALS_MAX} decimals of a second: {printable(cell)!r}")
     try:
         time = datetime.fromisoformat(cell.upper())
         return (time if time.tzinfo else time.replace(tzinfo=timezone)).astimezone(UTC)

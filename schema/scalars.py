@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, NewType, TypeVar
 
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 from billing.money import (
@@ -48,7 +48,7 @@ def parse_instant(text: Any) -> datetime:
     """An ISO 8601 date and time with its zone, in UTC. Raises: ValueError with a message for the caller."""
     written = _INSTANT.fullmatch(text) if isinstance(text, str) else None
     if written is None:
-        raise ValueError('A time must be text with its zone, such as "2026-01-31T12:00:00Z"')
+        raise ValueError('A time must be text with its zone as Z or +01:00, such as "2026-01-31T12:00:00Z"')
     if len(written["decimals"] or "") > _DECIMALS_MAX:
         raise ValueError(f"A time has at most {_DECIMALS_MAX} decimals of a second")
     try:
@@ -91,6 +91,17 @@ def _checked(parse: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
     return parse_value
 
 
+def _checked_literal(parse: Callable[[Any], _Value]) -> Callable[[ValueNode, Any], _Value]:
+    # Of a value that stands in the document its place is said too.
+    def parse_literal(node: ValueNode, variables: Any = None) -> _Value:
+        try:
+            return parse(value_from_ast_untyped(node, variables))
+        except ValueError as error:
+            raise GraphQLError(str(error), node, original_error=error) from error
+
+    return parse_literal
+
+
 def _scalar(
     name: str, description: str, serialize: Callable[[Any], str | int], parse: Callable[[Any], Any]
 ) -> ScalarDefinition:
@@ -100,7 +111,7 @@ def _scalar(
         specified_by_url=None,
         serialize=serialize,
         parse_value=_checked(parse),
-        parse_literal=None,
+        parse_literal=_checked_literal(parse),
     )
 
 

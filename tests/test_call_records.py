@@ -106,6 +106,10 @@ def test_times_without_a_zone_are_in_the_file_s(text: str, zone: str, utc: str) 
         (own("c", "a", seconds="1e3"), "durationSeconds is no whole number of seconds: '1e3'"),
         (own("c", "a", seconds="٣"), "durationSeconds is no whole number of seconds: '٣'"),
         (own("c", "a", at="2026-01-31"), "startedAt is no time such as 2026-01-31 12:00:00: '2026-01-31'"),
+        (
+            own("c", "a", at="2026-01-31T12:00:00.1234567Z"),
+            "startedAt has more than 6 decimals of a second: '2026-01-31T12:00:00.1234567Z'",
+        ),
         (own("c", "a", at="yesterday"), "startedAt is no time such as 2026-01-31 12:00:00: 'yesterday'"),
         (own("c", "a", at="2026-02-30 12:00"), "startedAt is a time that there is not: '2026-02-30 12:00'"),
         (own("c", "a", at="0001-01-01T00:00+02:00"), "startedAt is a time that there is not: '0001-01-01T00:00+02:00'"),

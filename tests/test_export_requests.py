@@ -101,7 +101,7 @@ async def test_only_get_is_taken(api: Api, method: str) -> None:
         ("calls.csv?accountId=x&username=y", "Give `accountId` or `username`, one of them."),
         (
             "calls.csv?since=2026-01-31",
-            '`since`: A time must be text with its zone, such as "2026-01-31T12:00:00Z".',
+            '`since`: A time must be text with its zone as Z or +01:00, such as "2026-01-31T12:00:00Z".',
         ),
         ("calls.csv?until=2026-02-30T12:00:00Z", "`until`: There is no such time as 2026-02-30T12:00:00Z."),
         ("calls.csv?direction=desc", "`direction`: It must be ASC or DESC."),
@@ -115,7 +115,7 @@ async def test_only_get_is_taken(api: Api, method: str) -> None:
         ("customers.csv?since=31.1.2026", '`since`: A day must be text such as "2026-01-31".'),
         ("customers.csv?since=2026-02-01&until=2026-01-31", "`since` must not be after `until`."),
         ("rates.csv?prefix=x", "`prefix` must be digits: what the prefixes begin with."),
-        ("rates.csv?at=", '`at`: A time must be text with its zone, such as "2026-01-31T12:00:00Z".'),
+        ("rates.csv?at=", '`at`: A time must be text with its zone as Z or +01:00, such as "2026-01-31T12:00:00Z".'),
     ],
 )
 async def test_a_parameter_that_means_nothing_is_refused_by_name(api: Api, query: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
+import graphql
 import pytest
 from graphql import GraphQLError
 
@@ -95,3 +96,18 @@ def test_a_percentage_is_decimal_text_too() -> None:
     assert parse(Percent, "-20") == -200_000
     with pytest.raises(GraphQLError):
         parse(Percent, 10)
+
+
+def test_a_wrong_value_in_the_document_is_pointed_at() -> None:
+    document = graphql.parse('{ calls(since: "2026-01-31T12:00:00.123456789Z", least: "1e3", most: "2.5") }')
+    schema = graphql.build_schema(
+        "scalar DateTime scalar Money type Query { calls(since: DateTime, least: Money, most: Money): Int }"
+    )
+    for scalar in (datetime, Money):
+        definition = SCALARS[scalar]
+        schema.type_map[definition.name].parse_literal = definition.parse_literal
+    errors = graphql.validate(schema, document)
+    assert [(error.message, error.locations) for error in errors] == [
+        ("A time has at most 6 decimals of a second", [graphql.SourceLocation(1, 16)]),
+        ("An amount must be decimal text such as \"9.25000\", not '1e3'", [graphql.SourceLocation(1, 57)]),
+    ]
