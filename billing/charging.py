@@ -124,7 +124,9 @@ class ChargingEngine:
 
         While one batch is made ready another one holds the lock: its next statement must not wait for all of it.
         """
-        if look:
+        # Each answer that is waited for is a good part of what a few calls cost.
+        is_few = len(orders) <= call_store.FEW_CALLS
+        if look and not is_few:
             await self._pricing.look(connection)
         finished = [order for order in orders if isinstance(order, ChargeOrder)]
         pricing = await self._pricing.early(connection, finished)
@@ -137,7 +139,7 @@ class ChargingEngine:
         if answers is not None and obstacles == NOTHING:
             self._look_first = max(self._look_first - 1, 0)
         else:
-            self._look_first = _LOOK_FIRST if len(orders) > call_store.FEW_CALLS else 1
+            self._look_first = 1 if is_few else _LOOK_FIRST
         return answers
 
     async def _charge_parted(
