@@ -23,8 +23,11 @@ from resolvers.context import Rules, SipRules
 PREFIX = "TOLLPATH_"
 # Names for the test suite's own switches; they are never settings.
 TEST_PREFIX = "TOLLPATH_TEST_"
+# The one setting without the prefix: it is the name by which hosting services give a database.
+DATABASE_URL = "DATABASE_URL"
+_URL_EXAMPLE = "postgresql://user:password@host:5432/name"
 # Their values never appear in a message.
-_SECRET = frozenset({"DATABASE_URL", "TOLLPATH_OPERATOR_PASSWORD"})
+_SECRET = frozenset({DATABASE_URL, "TOLLPATH_OPERATOR_PASSWORD"})
 
 
 class SettingsError(Exception):
@@ -39,7 +42,7 @@ def _postgresql_url(text: str) -> str:
     try:
         url = database_url(text)
     except ArgumentError:
-        raise ValueError("give a URL such as postgresql://user:password@host:5432/name") from None
+        raise ValueError(f"give a URL such as {_URL_EXAMPLE}") from None
     except ValueError:
         raise bad_port from None
     if url.drivername != "postgresql+asyncpg":
@@ -93,9 +96,8 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(_postgresql_url)] | None = Field(
         None,
-        validation_alias="DATABASE_URL",
-        description="PostgreSQL 15 to 18 to use, as postgresql://user:password@host:5432/name. "
-        "Without it an embedded PostgreSQL is started.",
+        validation_alias=DATABASE_URL,
+        description=f"PostgreSQL 15 to 18 to use, as {_URL_EXAMPLE}. Without it an embedded PostgreSQL is started.",
     )
     data_dir: Path = Field(Path(".tollpath"), description="Folder of the embedded PostgreSQL.")
     pg_bin: Path | None = Field(
@@ -241,18 +243,28 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises: SettingsError naming every variable that is unknown or wrong.
     """
-    known = [setting.variable for setting in documented_settings()]
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
-            # Without what they all share, which would make every name look near.
-            suffixes = [variable.removeprefix(PREFIX) for variable in known]
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), suffixes, 1)
-            hint = f": did you mean {PREFIX}{near[0]}?" if near else "; `tollpath settings` lists them"
-            raise SettingsError(f"there is no setting {name}{hint}")
+    _refuse_unknown_variables()
+    if os.environ.get(DATABASE_URL) == "":
+        # An empty variable counts as not set, but of this one that would be another database than the one meant.
+        raise SettingsError(
+            f"{DATABASE_URL} is set but empty: give a URL such as {_URL_EXAMPLE}, "
+            "or unset it to use the embedded PostgreSQL"
+        )
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise SettingsError("; ".join(_complaint(item, overrides) for item in error.errors())) from None
+
+
+def _refuse_unknown_variables() -> None:
+    known = [setting.variable for setting in documented_settings()]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
+            # Without what they all share, which would make every name look near.
+            by_suffix = {variable.removeprefix(PREFIX): variable for variable in known}
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), by_suffix, 1)
+            hint = f": did you mean {by_suffix[near[0]]}?" if near else "; `tollpath settings` lists them"
+            raise SettingsError(f"there is no setting {name}{hint}")
 
 
 def _complaint(item: Any, overrides: Mapping[str, Any]) -> str:

@@ -59,15 +59,25 @@ def test_a_hold_lives_twice_its_slice_unless_set(monkeypatch: pytest.MonkeyPatch
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOLLPATH_PORT", "")
-    monkeypatch.setenv("DATABASE_URL", "")
     assert load_settings().port == 8000
-    assert load_settings().database_url is None
+
+
+def test_an_empty_database_url_is_refused_as_another_database_would_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert complaint() == (
+        "DATABASE_URL is set but empty: give a URL such as postgresql://user:password@host:5432/name, "
+        "or unset it to use the embedded PostgreSQL"
+    )
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
         ("TOLLPATH_PRT", "1", "there is no setting TOLLPATH_PRT: did you mean TOLLPATH_PORT?"),
+        *(
+            (name, "x", f"there is no setting {name}: did you mean DATABASE_URL?")
+            for name in ("TOLLPATH_DATABSE_URL", "TOLLPATH_DATABASE_URL")
+        ),
         ("TOLLPATH_XYZZY", "1", "there is no setting TOLLPATH_XYZZY; `tollpath settings` lists them"),
         (
             "TOLLPATH_PORT",
