@@ -90,6 +90,8 @@ class Database:
             max_overflow=0,
             pool_timeout=_CONNECT_TIMEOUT_S,
             pool_pre_ping=False,
+            # They hold password hashes and names; an error is shown to people and written to the log.
+            hide_parameters=True,
             connect_args={
                 "server_settings": _SETTINGS,
                 "timeout": _CONNECT_TIMEOUT_S,

@@ -20,6 +20,7 @@ from billing.errors import Refusal
 from models.database import Database
 from models.migrations import run
 from models.outage import is_database_outage
+from server.database_refusal import database_refusal
 from server.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from server.first_start import ensure_operator
 from server.settings import Settings, SettingsError, load_settings
@@ -121,12 +122,21 @@ async def open_database(settings: Settings, url: str, *, migrate: bool = True) -
         else:
             await _check_revision(database)
         yield Opened(settings, url, database)
+    except Exception as error:
+        refusal = database_refusal(error)
+        if refusal is None:
+            raise
+        raise BadEnvironment(f"the database at {_address(database)} refuses: {refusal}") from None
     finally:
         await database.close()
 
 
+def _address(database: Database) -> str:
+    return database.url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
 async def _check_server(database: Database) -> None:
-    address = database.url.set(drivername="postgresql").render_as_string(hide_password=True)
+    address = _address(database)
     check = "check DATABASE_URL, and that this server runs"
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -136,8 +146,8 @@ async def _check_server(database: Database) -> None:
     except asyncpg.InvalidCatalogNameError:
         name = database.url.database
         raise BadEnvironment(f"there is no database {name!r} at {address}: CREATE DATABASE it first") from None
-    except asyncpg.InvalidAuthorizationSpecificationError as error:
-        raise BadEnvironment(f"the database at {address} refuses the sign-in: {error}") from None
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
+        raise BadEnvironment(f"the database at {address} refuses the sign-in: {one_line(error)}") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or one_line(error)
         raise BadEnvironment(f"cannot reach the database at {address} ({reason}): {check}") from None

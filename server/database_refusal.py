@@ -1,0 +1,23 @@
+"""Tell a database that does not let us do something from a bug of ours."""
+
+import asyncpg
+import sqlalchemy.exc
+
+
+def database_refusal(error: BaseException) -> str | None:
+    """What to tell whoever looks after the database: PostgreSQL's reason in one line, and what would help.
+
+    None unless ``error`` says that the role lacks a right, or that the database is read-only.
+    """
+    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
+        error = getattr(error.orig, "driver_exception", None) or error.orig
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return f"{_reason(error)}: give its role this right, or name another in DATABASE_URL"
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return f"{_reason(error)}: let it take writes, or name another in DATABASE_URL"
+    return None
+
+
+def _reason(error: asyncpg.PostgresError) -> str:
+    # Not its detail, which may show a row; the message itself names a table or a statement's kind.
+    return " ".join(str(error.args[0]).split())
