@@ -33,7 +33,7 @@ class EmbeddedPostgres:
     """One process's use of the embedded server.
 
     `bin_dir` names other binaries (PostgreSQL 15 to 18). `durable=False` is for tests: a crash of the machine may lose
-    data; the first process to start the server decides.
+    data; the first process to start the server decides. With `create=False` a folder without a database is refused.
     """
 
     def __init__(
@@ -42,12 +42,14 @@ class EmbeddedPostgres:
         *,
         bin_dir: Path | None = None,
         durable: bool = True,
+        create: bool = True,
         start_timeout_s: float = 120.0,
         stop_timeout_s: float = 150.0,
     ) -> None:
         self._folder = DataFolder(Path(data_dir).absolute())
         self._bin_dir = bin_dir
         self._durable = durable
+        self._create = create
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._users_lock: int | None = None
@@ -62,6 +64,8 @@ class EmbeddedPostgres:
         """
         deadline = time.monotonic() + self._start_timeout_s
         if self._users_lock is None:
+            if not self._create:
+                self._folder.require_cluster()
             self._folder.claim()
             self._users_lock = self._join(deadline)
         try:

@@ -51,6 +51,19 @@ class DataFolder:
     def log(self) -> Path:
         return self.path / "postgres.log"
 
+    def require_cluster(self) -> None:
+        """Raises: EmbeddedPostgresError when there is no database in the folder, or no folder."""
+        try:
+            self.cluster.stat()
+        except FileNotFoundError:
+            raise EmbeddedPostgresError(
+                f"there is no database in {self.path}: name its folder with --data-dir or TOLLPATH_DATA_DIR, "
+                "set DATABASE_URL, or make a new one with `tollpath migrate`"
+            ) from None
+        except OSError:
+            # A folder of someone else, or a file: `claim` says which.
+            return
+
     def claim(self) -> None:
         """Make the folder, or check that it is ours: our user's, and either empty or marked by our lock file.
 

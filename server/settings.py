@@ -251,9 +251,14 @@ def load_settings(**overrides: Any) -> Settings:
             "or unset it to use the embedded PostgreSQL"
         )
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise SettingsError("; ".join(_complaint(item, overrides) for item in error.errors())) from None
+    if settings.database_url is not None and overrides.get("data_dir") is not None:
+        raise SettingsError(
+            f"--data-dir names an embedded PostgreSQL and {DATABASE_URL} another database: give one of them"
+        )
+    return settings
 
 
 def _refuse_unknown_variables() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 import models.database
 from billing.hold_order import Authorization, AuthorizeOrder
@@ -354,6 +355,8 @@ async def test_the_command_answers_programs_in_json(books: Books, database_url: 
         "usageDays": 6,
     }
     assert (answer["clean"], answer["differencesInAll"]) == (False, 1)
+    host = make_url(database_url).query["host"]
+    assert answer["database"] == f"postgresql://tollpath:***@/of_one_test?host={host}"
     assert answer["differences"] == [
         {
             "check": "USAGE_CALLS",

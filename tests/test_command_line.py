@@ -147,6 +147,43 @@ def test_a_data_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_what_needs_a_database_makes_none_in_a_folder_without_one(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    file = tmp_path / "file.csv"
+    file.write_text("prefix,destination,rate\n43,Austria,0.1\n")
+    span = ("--since", "2026-01-01", "--until", "2026-02-01")
+    commands: tuple[tuple[object, ...], ...] = (
+        ("audit",),
+        ("months",),
+        ("drop-month", "2026-01"),
+        ("reset-password", "operator", "--password-stdin"),
+        ("rerate-calls", *span),
+        ("import-calls", file),
+        ("import-rates", file, "--dry-run"),
+    )
+    for command in commands:
+        assert complaint(tollpath_here(*command, "--data-dir", data_dir, stdin=b"brand new")) == (
+            f"there is no database in {data_dir}: name its folder with --data-dir or TOLLPATH_DATA_DIR, "
+            "set DATABASE_URL, or make a new one with `tollpath migrate`"
+        )
+    assert not data_dir.exists()
+
+
+def test_an_audit_names_the_embedded_database_that_it_read(data_dir: Path) -> None:
+    assert tollpath_here("migrate", "--data-dir", data_dir).exit_code == 0
+    run = tollpath("audit", "--data-dir", data_dir.name, cwd=data_dir.parent)
+    assert f"\nread in one snapshot of the database tollpath in {data_dir}, " in run.out, run
+
+
+def test_a_data_folder_beside_a_database_url_is_refused(tmp_path: Path) -> None:
+    for command in ("audit", "migrate"):
+        run = tollpath_here(command, "--data-dir", tmp_path / "data", DATABASE_URL="postgresql://nobody@192.0.2.1/none")
+        assert complaint(run) == (
+            "--data-dir names an embedded PostgreSQL and DATABASE_URL another database: give one of them"
+        )
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_database_that_is_not_there_is_said_without_its_password() -> None:
     url = "postgresql://toll:sesame@127.0.0.1:1/toll"
     for run in (tollpath("serve", "--port", "0", DATABASE_URL=url), tollpath_here("audit", DATABASE_URL=url)):

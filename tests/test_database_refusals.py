@@ -36,7 +36,7 @@ def as_weak(database_url: str) -> str:
 
 def shown(database_url: str) -> str:
     """The URL as messages show it."""
-    return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=True)
+    return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=True).replace("%2F", "/")
 
 
 @pytest.fixture

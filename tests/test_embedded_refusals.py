@@ -11,9 +11,9 @@ from tests.embedded_users import mode
 IS_ROOT = os.geteuid() == 0
 
 
-def refusal(data_dir: Path, *, bin_dir: Path | None = None) -> str:
+def refusal(data_dir: Path, *, bin_dir: Path | None = None, create: bool = True) -> str:
     with pytest.raises(EmbeddedPostgresError) as caught:
-        EmbeddedPostgres(data_dir, bin_dir=bin_dir).start()
+        EmbeddedPostgres(data_dir, bin_dir=bin_dir, create=create).start()
     text = str(caught.value)
     assert "\n" not in text
     return text
@@ -66,3 +66,18 @@ def test_a_folder_without_binaries_is_named(data_dir: Path, tmp_path: Path) -> N
     assert refusal(data_dir, bin_dir=tmp_path) == (
         f"no working PostgreSQL in {tmp_path}: set TOLLPATH_PG_BIN to the folder that holds `postgres`"
     )
+
+
+def test_where_none_is_to_be_made_a_folder_without_a_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    for data_dir in (tmp_path, tmp_path / "none"):
+        assert refusal(data_dir, create=False).startswith(f"there is no database in {data_dir}: ")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert refusal(tmp_path / "file", create=False) == (
+        f"{tmp_path / 'file'} is not a folder: name another with --data-dir"
+    )
+
+
+def test_where_none_is_to_be_made_a_database_that_is_there_is_used(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir, create=False) as url:
+        assert url.startswith("postgresql")

@@ -26,16 +26,16 @@ def audit_books(
     1: differences, each listed with the account, what the rows say and what is kept.
     """
 
-    async def work(opened: Opened) -> tuple[AuditReport, float]:
+    async def work(opened: Opened) -> tuple[AuditReport, str, float]:
         begun = time.monotonic()
         report = await audit(opened.database)
-        return report, time.monotonic() - begun
+        return report, opened.name, time.monotonic() - begun
 
-    report, seconds = with_database(settings_for_command(data_dir=data_dir), work, migrate=False)
+    report, database, seconds = with_database(settings_for_command(data_dir=data_dir), work, migrate=False)
     if as_json:
-        write_json(_as_json(report, seconds))
+        write_json(_as_json(report, database, seconds))
     else:
-        write(_as_text(report, seconds))
+        write(_as_text(report, database, seconds))
     if report.differences:
         raise Refused(f"the books are wrong in {report.differences_in_all:,} places")
 
@@ -51,9 +51,10 @@ def _counts(report: AuditReport) -> dict[str, int]:
     }
 
 
-def _as_text(report: AuditReport, seconds: float) -> str:
+def _as_text(report: AuditReport, database: str, seconds: float) -> str:
     lines = [f"{name:<20}{count:>16,}" for name, count in _counts(report).items()]
-    lines.append(f"read in one snapshot, {seconds:.1f} s")
+    # Right books say nothing to whoever believes that they are those of another database.
+    lines.append(f"read in one snapshot of the database {database}, {seconds:.1f} s")
     if not report.differences:
         return "\n".join([*lines, "OK: every balance, usage figure, charge and path agrees with its rows."])
     shown = list(_first_of_each_check(report.differences))
@@ -84,8 +85,9 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _as_json(report: AuditReport, seconds: float) -> dict[str, Any]:
+def _as_json(report: AuditReport, database: str, seconds: float) -> dict[str, Any]:
     return {
+        "database": database,
         "clean": not report.differences,
         "seconds": round(seconds, 3),
         "checked": {

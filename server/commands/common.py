@@ -56,6 +56,13 @@ class Opened:
     url: str
     database: Database
 
+    @property
+    def name(self) -> str:
+        """Which database it is, for people: where it is and what it is called there; never with a password."""
+        if self.settings.database_url is None:
+            return f"{self.database.url.database} in {self.settings.data_dir.absolute()}"
+        return _address(self.database)
+
 
 def settings_for_command(**overrides: Any) -> Settings:
     """The settings with what the command line says. Raises: BadEnvironment."""
@@ -65,18 +72,24 @@ def settings_for_command(**overrides: Any) -> Settings:
         raise BadEnvironment(str(error)) from None
 
 
-def with_database(settings: Settings, work: Callable[[Opened], Awaitable[T]], *, migrate: bool = True) -> T:
+def with_database(
+    settings: Settings, work: Callable[[Opened], Awaitable[T]], *, migrate: bool = True, create: bool | None = None
+) -> T:
     """Run ``work`` with the database of the settings, and close everything behind it.
 
     With ``migrate`` the database is brought up to date first and the operator is made on the first start; without,
-    a database that is not up to date is refused. Raises: BadEnvironment.
+    a database that is not up to date is refused. Without ``create``, by default as ``migrate``, a data folder in which
+    there is none is refused as well: in the wrong folder nobody is to find empty books. Raises: BadEnvironment.
     """
 
     async def all_of_it(url: str) -> T:
         async with open_database(settings, url, migrate=migrate) as opened:
             return await work(opened)
 
-    with database_url(settings) as url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        database_url(settings, create=migrate if create is None else create) as url,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         try:
             return runner.run(all_of_it(url))
         except Exception as error:
@@ -86,19 +99,19 @@ def with_database(settings: Settings, work: Callable[[Opened], Awaitable[T]], *,
 
 
 @contextmanager
-def database_url(settings: Settings) -> Iterator[str]:
+def database_url(settings: Settings, *, create: bool = True) -> Iterator[str]:
     """`DATABASE_URL`, or the embedded server for as long as the context lives. Raises: BadEnvironment."""
-    with database_server(settings) as (url, _):
+    with database_server(settings, create=create) as (url, _):
         yield url
 
 
 @contextmanager
-def database_server(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+def database_server(settings: Settings, *, create: bool = True) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
     """The same, with the embedded server if it is that one."""
     if settings.database_url is not None:
         yield settings.database_url, None
         return
-    embedded = EmbeddedPostgres(settings.data_dir, bin_dir=settings.pg_bin)
+    embedded = EmbeddedPostgres(settings.data_dir, bin_dir=settings.pg_bin, create=create)
     try:
         url = embedded.start()
     except EmbeddedPostgresError as error:
@@ -132,7 +145,8 @@ async def open_database(settings: Settings, url: str, *, migrate: bool = True) -
 
 
 def _address(database: Database) -> str:
-    return database.url.set(drivername="postgresql").render_as_string(hide_password=True)
+    # The folder of a socket is easier to read as it is.
+    return database.url.set(drivername="postgresql").render_as_string(hide_password=True).replace("%2F", "/")
 
 
 async def _check_server(database: Database) -> None:

@@ -102,7 +102,8 @@ def import_calls(
             return importer.imported
 
     try:
-        imported = with_database(settings, work)
+        # Without accounts every call would be rejected.
+        imported = with_database(settings, work, create=False)
     except NotCallRecords as error:
         raise Refused(f"{file} is no file of calls: {error}") from None
     if as_json:

@@ -81,7 +81,7 @@ def import_rates(
         return await import_sheet(opened.database, sheet, replace=replace, dry_run=dry_run)
 
     try:
-        imported = with_database(settings, work)
+        imported = with_database(settings, work, create=not dry_run)
     except Refusal as refusal:
         raise Refused(refusal.message) from None
     if as_json:

@@ -67,7 +67,8 @@ def rerate_calls(
         return await _rerate(opened.database, scope, None if dry_run else operator_id)
 
     try:
-        report = with_database(settings, work)
+        # Without calls there is nothing to rate.
+        report = with_database(settings, work, create=False)
     except Refusal as refusal:
         raise Refused(refusal.message) from None
     if as_json:
