@@ -1,5 +1,6 @@
 """Serving HTTP until a signal: the listening socket, uvicorn, and an end within seconds."""
 
+import errno
 import signal
 import socket
 from collections.abc import Callable
@@ -29,9 +30,12 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except socket.gaierror as error:
+        bound = socket.socket(family, kind, protocol)
+    except UnicodeError:
+        raise ListenError(f"cannot listen on {host}: it is no host name; name another with --host") from None
+    except OSError as error:
+        # An unknown name, or an address of a family that this machine does not speak.
         raise ListenError(f"cannot listen on {host}: {error.strerror}; name another with --host") from None
-    bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
@@ -39,7 +43,8 @@ def bind(host: str, port: int) -> socket.socket:
         bound.listen(2048)
     except OSError as error:
         bound.close()
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}; name another with --port") from None
+        option = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}; name another with {option}") from None
     bound.set_inheritable(False)
     return bound
 

@@ -4,6 +4,7 @@
 """
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -58,6 +59,20 @@ def _postgresql_url(text: str) -> str:
         ports += given.split(",")
     if not all(re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535 for port in ports):
         raise bad_port
+    return text
+
+
+def _proxies(text: str) -> str:
+    """The text as it is. uvicorn takes anything, and what is no address it silently never believes."""
+    for part in text.split(","):
+        proxy = part.strip()
+        try:
+            # Of a network too: 10.0.0.1/8 is the address of somebody in it.
+            ipaddress.ip_network(proxy) if "/" in proxy else ipaddress.ip_address(proxy)
+        except ValueError:
+            raise ValueError(
+                f"{proxy!r} is no address or network, such as 10.0.0.1 or 10.0.0.0/8; commas separate several"
+            ) from None
     return text
 
 
@@ -134,7 +149,7 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="The same for all that comes from one address, or from one /64 network of IPv6.",
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
         "127.0.0.1",
         description="Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas.",
     )

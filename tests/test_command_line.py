@@ -134,6 +134,19 @@ def test_a_host_that_is_not_ours_is_said() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        # Of a block that is kept for documentation: no machine has it.
+        ("192.0.2.1", "192.0.2.1:8000: Cannot assign requested address"),
+        ("a..b", "a..b: it is no host name"),
+    ],
+)
+def test_a_host_that_cannot_be_listened_on_names_its_option(host: str, reason: str) -> None:
+    run = tollpath("serve", "--host", host, "--port", "8000")
+    assert complaint(run) == f"cannot listen on {reason}; name another with --host"
+
+
 def test_a_data_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     for run in (

@@ -16,6 +16,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD_PORT = "its port should be a whole number from 1 to 65535"
+NO_PROXY = "is no address or network, such as 10.0.0.1 or 10.0.0.0/8; commas separate several"
 AT_SIGN = "a @ in its user name or password is to be written as %40"
 
 
@@ -90,6 +91,13 @@ def test_an_empty_database_url_is_refused_as_another_database_would_be_used(monk
             "euro",
             "TOLLPATH_CURRENCY=euro is not valid: it should be three capital letters, such as EUR",
         ),
+        *(
+            ("TOLLPATH_TRUSTED_PROXIES", given, f"TOLLPATH_TRUSTED_PROXIES={given} is not valid: {part!r} {NO_PROXY}")
+            for given, part in (
+                *(("foo", "foo"), ("*", "*"), ("127.0.0.1,", ""), ("10.0.0.1/8", "10.0.0.1/8")),
+                ("127.0.0.1 10.0.0.1", "127.0.0.1 10.0.0.1"),
+            )
+        ),
         (
             "TOLLPATH_LOG_LEVEL",
             "loud",
@@ -129,6 +137,12 @@ def test_a_wrong_variable_is_named_in_one_line(
 def test_a_url_that_names_a_database_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     assert load_settings().database_url == url
+
+
+@pytest.mark.parametrize("proxies", ["10.0.0.1", "127.0.0.1, ::1,10.0.0.0/8 , fd00::/8", "0.0.0.0/0"])
+def test_addresses_and_networks_of_proxies_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch, proxies: str) -> None:
+    monkeypatch.setenv("TOLLPATH_TRUSTED_PROXIES", proxies)
+    assert load_settings().trusted_proxies == proxies
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
