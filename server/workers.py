@@ -9,13 +9,13 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
+from server.metrics_folder import MetricsFolder, metrics_folder
 from server.settings import PREFIX, Settings
 
 # Longer than a worker takes to end: what still runs after seconds it cuts off itself.
@@ -37,12 +37,12 @@ async def serve_by_workers(settings: Settings, bound: socket.socket, on_ready: C
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)
-    with tempfile.TemporaryDirectory(prefix="tollpath-metrics-") as metrics_dir:
+    with metrics_folder() as metrics:
         environment = os.environ | {
             f"{PREFIX}DATA_DIR": str(settings.data_dir.absolute()),
-            "PROMETHEUS_MULTIPROC_DIR": metrics_dir,
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics.path),
         }
-        workers = [_Worker(number + 1, bound, environment, ending) for number in range(settings.workers)]
+        workers = [_Worker(number + 1, bound, metrics, environment, ending) for number in range(settings.workers)]
         lives = [asyncio.create_task(worker.live()) for worker in workers]
         started = all(await asyncio.gather(*(worker.started for worker in workers)))
         if started and not ending.is_set():
@@ -59,10 +59,18 @@ async def serve_by_workers(settings: Settings, bound: socket.socket, on_ready: C
 class _Worker:
     """The place of one worker, whichever process fills it."""
 
-    def __init__(self, number: int, bound: socket.socket, environment: dict[str, str], ending: asyncio.Event) -> None:
+    def __init__(
+        self,
+        number: int,
+        bound: socket.socket,
+        metrics: MetricsFolder,
+        environment: dict[str, str],
+        ending: asyncio.Event,
+    ) -> None:
         self.started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._number = number
         self._socket_fd = bound.fileno()
+        self._metrics = metrics
         self._environment = environment
         self._ending = ending
 
@@ -90,7 +98,7 @@ class _Worker:
             env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=[self._socket_fd],
+            pass_fds=[self._socket_fd, self._metrics.lock_fd],
         )
         ended = asyncio.create_task(process.wait())
         told_to_end = asyncio.create_task(self._end(process))
@@ -104,7 +112,7 @@ class _Worker:
             return await ended
         finally:
             told_to_end.cancel()
-            mark_process_dead(process.pid, self._environment["PROMETHEUS_MULTIPROC_DIR"])  # type: ignore[no-untyped-call]
+            mark_process_dead(process.pid, str(self._metrics.path))  # type: ignore[no-untyped-call]
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         await self._ending.wait()

@@ -170,8 +170,10 @@ async def test_whichever_worker_is_asked_its_metrics_are_those_of_all(
         assert count(await metrics()) == 50
 
 
-def test_workers_end_with_the_process_that_started_them_however_that_ends(database_url: str) -> None:
-    settings = {"DATABASE_URL": database_url, "TOLLPATH_OPERATOR_PASSWORD": PASSWORD}
+def test_workers_end_with_a_killed_server_and_the_next_start_removes_its_folder(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": database_url, "TOLLPATH_OPERATOR_PASSWORD": PASSWORD, "TMPDIR": str(tmp_path)}
     with started("serve", "--port", "0", "--workers", "2", **settings) as process:
         assert process.stdout is not None
         while "Database" not in (line := process.stdout.readline()):
@@ -180,6 +182,15 @@ def test_workers_end_with_the_process_that_started_them_however_that_ends(databa
         assert len(workers) == 2
         process.kill()
         wait_until(lambda: not any(map(is_running, workers)))
+    (left,) = tmp_path.glob("tollpath-metrics-*")
+    with started("serve", "--port", "0", "--workers", "2", **settings) as process:
+        assert process.stdout is not None
+        while "Database" not in (line := process.stdout.readline()):
+            assert line
+        assert not left.exists()
+        process.terminate()
+        process.communicate()
+    assert list(tmp_path.glob("tollpath-metrics-*")) == []
 
 
 def test_a_worker_that_crashes_again_and_again_is_started_ever_later() -> None:
