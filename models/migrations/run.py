@@ -87,7 +87,7 @@ def draft(connection: Connection, message: str) -> Path | None:
 
 async def migrate(url: str) -> None:
     """Bring the database at ``url`` to the newest revision, one process at a time (an advisory lock)."""
-    engine = create_async_engine(database_url(url))
+    engine = create_async_engine(database_url(url), hide_parameters=True)
     try:
         async with engine.begin() as connection:
             await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tollpath migrations'))")
