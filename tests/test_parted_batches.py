@@ -2,21 +2,24 @@
 all had been taken in their sequence.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from random import Random
 from typing import Any
 
 import pytest
 
 from billing import call_store, charging
 from billing.account_changes import select_rate_list
-from billing.charge_order import Booked, ChargeOrder, ChargePolicy
+from billing.charge_order import Booked, ChargeOrder, ChargePolicy, Outcome
 from billing.charging import ChargingEngine
 from billing.hold_order import AuthorizeOrder, SettleOrder
 from billing.obstacles import Obstacles
 from billing.orders import Order
 from models.database import Database
-from tests.charging_tree import Tree, charging_tree, codes
-from tests.charging_world import Member, call, rate
+from tests.charging_tree import Tree, another_process, charging_tree, codes
+from tests.charging_world import ChargingWorld, Member, call, rate
 
 
 @pytest.fixture
@@ -221,3 +224,35 @@ async def test_calls_that_run_are_carried_out_behind_finished_ones(tree: Tree, o
     assert [answer.call.call_id for answer in answers if isinstance(answer, Booked)] == ["r1", "p1", "r2", "h2"]
     assert one_by_one == [["p1", "p2", "h1", "h2", "h2"]]
     assert await tree.world.balances(poor, rich) == ["0.04000", "9.67000"]
+
+
+async def test_two_processes_charge_each_call_once_and_nobody_overspends(tree: Tree, database_url: str) -> None:
+    # A minute costs 0.11: these credits pay for 10, 30, 90 and more calls than there are.
+    members = await customers(tree, "1.15", "3.30", "9.90", "1000")
+    await tree.world.credit(tree.good, "900")
+    chosen = Random(7)
+    calls = [call(chosen.choice(members), f"c{number}") for number in range(800)]
+    # Each is told to both, in another sequence and in other batches.
+    told = [chosen.sample(calls, len(calls)) for _ in range(2)]
+    async with another_process(database_url) as other:
+
+        async def charge(world: ChargingWorld, orders: list[ChargeOrder]) -> list[Outcome]:
+            batches = [orders[first : first + 40] for first in range(0, len(orders), 40)]
+            answers = await asyncio.gather(*(world.charge(*batch) for batch in batches))
+            return [outcome for answer in answers for outcome in answer]
+
+        answers = await asyncio.gather(charge(tree.world, told[0]), charge(other, told[1]))
+    booked = Counter(
+        (outcome.call.account_id, outcome.duplicate)
+        for answer in answers
+        for outcome in answer
+        if isinstance(outcome, Booked)
+    )
+    asked = Counter(order.path[-1] for order in calls)
+    paid = [min(asked[member.id], most) for member, most in zip(members, (10, 30, 90, 800), strict=True)]
+    assert [booked[member.id, False] for member in members] == paid
+    # Refused by one, it may be charged by the other: who was charged is told as a duplicate by whoever came later.
+    assert all(booked[member.id, True] <= count for member, count in zip(members, paid, strict=True))
+    assert booked[members[3].id, True] == asked[members[3].id]
+    ((count,),) = await tree.world.select("SELECT count(*) FROM calls")
+    assert count == sum(paid)
