@@ -35,6 +35,7 @@ async def test_many_calls_are_kept_as_they_were_answered(db: Database) -> None:
 
 async def test_many_calls_that_are_charged_together_are_kept_with_their_keys(db: Database) -> None:
     async with charging_tree(db) as tree:
+        await tree.world.credit(tree.keytyh, "10")
         midnight = datetime(2026, 2, 1, tzinfo=UTC)
         orders = [
             call(
