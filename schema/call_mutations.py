@@ -27,7 +27,8 @@ ChargePolicy = graphql_enum(
     description="What to do with a finished call that an account on the path cannot pay.",
     values={
         "CHECK_CREDIT": "Treat it as a new call: refused where an account on the path is blocked, cannot pay, or "
-        "has no rate. Nothing is changed then.",
+        "has no rate. Nothing is changed then. A call that was authorised by its `callId` has run: it is charged "
+        "whatever stands in its way, and what was held for it is free.",
         "ALWAYS_CHARGE": "The call has been carried: charge the whole path, below zero if need be (`overdrawn`); a "
         "call without a rate is kept as UNRATED.",
     },
