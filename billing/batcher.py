@@ -19,6 +19,7 @@ from billing.charging import ChargingEngine
 from billing.errors import CallFailed
 from billing.orders import Answer, Order
 from models.database import Database
+from models.outage import is_database_outage
 
 # Deadlocks cannot happen among batches (locks are ordered), but other writers may still collide with one.
 _TRANSIENT = (
@@ -28,20 +29,12 @@ _TRANSIENT = (
 )
 _ATTEMPTS_MAX = 3
 
-# The database, not an order, is at fault: dividing the batch would only ask it again.
-_UNREACHABLE = (
-    *_TRANSIENT,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
+# Besides an outage, what is no order's fault: dividing the batch would only ask the database again.
+_NO_ORDERS_FAULT = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientPrivilegeError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
 )
 
 _log = structlog.get_logger(__name__)
@@ -163,9 +156,9 @@ class Batcher:
         """Apply; where that fails because of an order, halve the batch until it is alone, so it fails alone."""
         try:
             return await self._apply(orders)
-        except _UNREACHABLE:
-            raise
         except Exception as error:
+            if is_database_outage(error) or isinstance(error, _NO_ORDERS_FAULT):
+                raise
             if len(orders) == 1:
                 _log.error("call_not_charged", call_id=orders[0].call_id, error=repr(error))
                 return [CallFailed(orders[0].call_id)]

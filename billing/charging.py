@@ -76,11 +76,11 @@ class ChargingEngine:
             return await self._apply(connection, orders)
 
     async def _apply(self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]) -> list[Answer]:
-        starts = [order.started_at for order in orders if isinstance(order, ChargeOrder)]
-        closed = await self._months.make_for(connection, starts)
+        finished = [order for order in orders if isinstance(order, ChargeOrder)]
+        closed = await self._months.make_for(connection, [order.started_at for order in finished])
         # Of few finished calls, charging them by themselves takes more answers to wait for than it saves.
-        if not closed and (len(starts) == len(orders) or len(starts) > call_store.FEW_CALLS):
-            answers = await self._mostly_together(connection, orders)
+        if not closed and (len(finished) == len(orders) or len(finished) > call_store.FEW_CALLS):
+            answers = await self._mostly_together(connection, orders, finished)
             if answers is not None:
                 return answers
         operator_id = await self._operator(connection)
@@ -105,19 +105,24 @@ class ChargingEngine:
         return self._operator_id
 
     async def _mostly_together(
-        self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order]
+        self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order], finished: Sequence[ChargeOrder]
     ) -> list[Answer] | None:
-        """Charge finished calls together, but for those that something is in the way of, and then carry out the other
-        orders. None if all are to be taken one by one; then nothing has changed.
+        """Charge the finished calls among the orders together, but for those that something is in the way of, and then
+        carry out the other orders. None if all are to be taken one by one; then nothing has changed.
         """
         look = self._look_first > 0
-        answers = await self._attempt(connection, orders, look=look)
+        answers = await self._attempt(connection, orders, finished, look=look)
         if answers is None and not look and len(orders) > call_store.FEW_CALLS:
-            answers = await self._attempt(connection, orders, look=True)
+            answers = await self._attempt(connection, orders, finished, look=True)
         return answers
 
     async def _attempt(
-        self, connection: "asyncpg.Connection[Any]", orders: Sequence[Order], *, look: bool
+        self,
+        connection: "asyncpg.Connection[Any]",
+        orders: Sequence[Order],
+        finished: Sequence[ChargeOrder],
+        *,
+        look: bool,
     ) -> list[Answer] | None:
         """Whatever takes long is done before the operator's row is locked: the rating, by the lists that everybody had
         lately, and most of the writing. Behind the lock it is found out whether it was right.
@@ -128,14 +133,15 @@ class ChargingEngine:
         is_few = len(orders) <= call_store.FEW_CALLS
         if look and not is_few:
             await self._pricing.look(connection)
-        finished = [order for order in orders if isinstance(order, ChargeOrder)]
         pricing = await self._pricing.early(connection, finished)
         rated = rated_together(finished, pricing)
         if rated is None:
             return None
         await asyncio.sleep(0)
         obstacles = await _obstacles(connection, rated, pricing) if look else NOTHING
-        answers = await self._charge_parted(connection, part(orders, rated, obstacles), pricing)
+        parted = part(orders, rated, obstacles)
+        is_worth_it = parted.together.orders and not (is_few and parted.kept_back)
+        answers = await self._charge_parted(connection, parted, pricing) if is_worth_it else None
         if answers is not None and obstacles == NOTHING:
             self._look_first = max(self._look_first - 1, 0)
         else:
@@ -148,8 +154,6 @@ class ChargingEngine:
         """In one transaction what can be charged together, and then one by one what is kept back."""
         together = parted.together
         count = len(together.orders)
-        if not count or (parted.kept_back and count + len(parted.kept_back) <= call_store.FEW_CALLS):
-            return None
         calls = booked_calls(together, await self._call_numbers.take(connection, count))
         await asyncio.sleep(0)
         rows = call_rows(calls, together.levels)

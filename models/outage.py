@@ -10,10 +10,17 @@ _OUTAGE_CLASSES = ("08", "53", "57")
 _OUTAGE_STATES = ("55P03", "40P01", "40001", "25006")
 
 
+def driver_error(error: BaseException) -> BaseException | None:
+    """What the driver raised, where SQLAlchemy has wrapped it; any other error as it is."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        return getattr(error.orig, "driver_exception", None) or error.orig
+    return error
+
+
 def is_database_outage(error: BaseException) -> bool:
     """Whether ``error`` says that the database could not be reached or did not answer in time."""
     if isinstance(error, sqlalchemy.exc.DBAPIError):
-        cause = getattr(error.orig, "driver_exception", None) or error.orig
+        cause = driver_error(error)
         return error.connection_invalidated or (cause is not None and is_database_outage(cause))
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""

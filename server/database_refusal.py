@@ -1,7 +1,8 @@
 """Tell a database that does not let us do something from a bug of ours."""
 
 import asyncpg
-import sqlalchemy.exc
+
+from models.outage import driver_error
 
 
 def database_refusal(error: BaseException) -> str | None:
@@ -9,12 +10,11 @@ def database_refusal(error: BaseException) -> str | None:
 
     None unless ``error`` says that the role lacks a right, or that the database is read-only.
     """
-    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
-        error = getattr(error.orig, "driver_exception", None) or error.orig
-    if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return f"{_reason(error)}: give its role this right, or name another in DATABASE_URL"
-    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-        return f"{_reason(error)}: let it take writes, or name another in DATABASE_URL"
+    cause = driver_error(error)
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return f"{_reason(cause)}: give its role this right, or name another in DATABASE_URL"
+    if isinstance(cause, asyncpg.ReadOnlySQLTransactionError):
+        return f"{_reason(cause)}: let it take writes, or name another in DATABASE_URL"
     return None
 
 
